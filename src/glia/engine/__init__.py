@@ -1,0 +1,1 @@
+"""Glia's engine."""
