@@ -1,0 +1,230 @@
+"""How a text file is written, from samples of its bytes: encoding, delimiter, header, missing markers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from glia.core.errors import InputError
+from glia.data.markers import MARKERS, WEAK_MARKERS
+
+HEAD, PIECE, PIECES = 1 << 17, 1 << 15, 3
+DELIMITERS = (",", ";", "\t", "|")
+NO_DELIMITER = "\x1f"
+"""Stands for "one column only": a character that no text file holds."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_LEADING_ZERO = re.compile(r"0\d+")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file is written.
+
+    Parameters
+    ----------
+    encoding : str
+        A Python codec; ``utf-8`` files are parsed without decoding them first.
+    separator, newline : str
+        Between fields, between rows.
+    decimal_comma : bool
+        Whether 1,5 means one and a half.
+    header : bool
+        Whether the first row holds names.
+    raw_names, names : tuple of str
+        Names as in the file, and as given to the columns.
+    markers : tuple of str
+        Words for missing values that occur and that stand for nothing else.
+    marked : tuple of (str, str)
+        (column, marker) pairs that occur in the sample.
+    as_text : tuple of str
+        Raw names of columns to be read as strings first.
+    padded : bool
+        Whether there are spaces around values.
+    """
+
+    encoding: str
+    separator: str
+    newline: str
+    decimal_comma: bool
+    header: bool
+    raw_names: tuple[str, ...]
+    names: tuple[str, ...]
+    markers: tuple[str, ...]
+    marked: tuple[tuple[str, str], ...]
+    as_text: tuple[str, ...]
+    padded: bool
+
+
+def sniff(path: Path, zipped: bool) -> Dialect:
+    """Find out how a text file is written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    zipped : bool
+        Whether it is compressed with gzip.
+
+    Raises
+    ------
+    InputError
+        If it is binary or empty, or two columns have one name.
+    """
+    pieces = _pieces(path, zipped)
+    encoding = _encoding(pieces, path)
+    texts = [piece.decode(encoding, "replace") for piece in pieces]
+    newline = "\r" if "\r" in texts[0] and "\n" not in texts[0] else "\n"
+    lines = [[line for line in text.replace("\r", "\n").split("\n") if line.strip()] for text in texts]
+    if not lines[0]:
+        raise InputError("a table must have a header and rows", f"the empty file {str(path)!r}", "choose another file")
+    separator = find_separator(lines[0][:200], path.name)
+    rows = [row for part in lines for row in _parse(part, separator)]
+    header = not _looks_like_data(rows[0])
+    raw = tuple(rows[0]) if header else tuple(f"column_{i}" for i in range(len(rows[0])))
+    names = _names(raw, header, path)
+    body = [row for row in rows[header:] if len(row) == len(raw)]
+    columns = dict(zip(raw, zip(*body, strict=True), strict=True)) if body else {name: () for name in raw}
+    stripped = {name: {value.strip() for value in values} for name, values in columns.items()}
+    marked = tuple(
+        (names[i], marker) for i, name in enumerate(raw) for marker in (*MARKERS, *WEAK_MARKERS) if marker in stripped[name]
+    )
+    found = {marker for _, marker in marked}
+    return Dialect(
+        encoding,
+        separator,
+        newline,
+        separator != "," and _decimal_comma(stripped),
+        header,
+        raw,
+        names,
+        tuple(marker for marker in MARKERS if marker in found),
+        marked,
+        tuple(name for name in raw if _must_stay_text(stripped[name])),
+        any(value != value.strip() for values in columns.values() for value in values if len(value) < 200),
+    )
+
+
+def _pieces(path: Path, zipped: bool) -> list[bytes]:
+    """Return the beginning and, of large files, some pieces from further on, cut at line ends."""
+    if zipped:
+        try:
+            with gzip.open(path) as file:
+                data = file.read(HEAD)
+        except (OSError, EOFError) as error:
+            raise InputError(
+                "a .gz file must be whole", f"{str(path)!r}: {error}", "download or compress it again"
+            ) from error
+        return [_cut(data, len(data) == HEAD)]
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        pieces = [_cut(file.read(HEAD), size > HEAD)]
+        if size > HEAD + PIECES * PIECE and not pieces[0].startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            for i in range(1, PIECES + 1):
+                file.seek(size * i // PIECES - PIECE)
+                piece = file.read(PIECE)
+                # a piece starts inside a line, perhaps inside quotes: keep whole lines only
+                pieces.append(_cut(piece[piece.find(b"\n") + 1 :], True))
+    return pieces
+
+
+def _cut(data: bytes, partial: bool) -> bytes:
+    end = max(data.rfind(b"\n"), data.rfind(b"\r"))
+    if not partial or end < 0:
+        return data
+    # UTF-16 needs whole units: the zero byte of a little-endian line end belongs to it
+    return data[: end + 2] if data.startswith(BOM_UTF16_LE) else data[: end + 1]
+
+
+def _encoding(pieces: list[bytes], path: Path) -> str:
+    head = pieces[0]
+    if head.startswith(BOM_UTF8):
+        return "utf-8-sig"
+    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\x00" in head:
+        odd, even = head[1::2].count(0), head[0::2].count(0)
+        if max(odd, even) > 0.3 * len(head) / 2 and min(odd, even) == 0:
+            return "utf-16-le" if odd else "utf-16-be"
+        raise InputError(
+            "a table must be text, Parquet, Arrow or JSON lines",
+            f"{str(path)!r} with zero bytes: a binary file",
+            "hand in the table itself",
+        )
+    data = b"".join(pieces)
+    try:
+        getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def _parse(lines: list[str], separator: str) -> list[list[str]]:
+    csv.field_size_limit(1 << 30)
+    return [row for row in csv.reader(lines, delimiter=separator) if row]
+
+
+def find_separator(lines: list[str], name: str = "") -> str:
+    """Return the delimiter by which most lines have as many fields as the header; ``NO_DELIMITER`` for one column."""
+    best, score = NO_DELIMITER, 0.0
+    first = ("\t", ",", ";", "|") if name.casefold().removesuffix(".gz").endswith((".tsv", ".tab")) else DELIMITERS
+    for separator in first:
+        widths = [len(row) for row in _parse(lines, separator)]
+        if not widths or widths[0] < 2:
+            continue
+        share = Counter(widths)[widths[0]] / len(widths)
+        # more fields only decide between delimiters that fit equally well
+        if len(widths) == 1 or share > 1 / len(widths):
+            value = share + widths[0] * 1e-6
+        else:
+            value = 1e-3 + widths[0] * 1e-6
+        if value > score:
+            best, score = separator, value
+    return best
+
+
+def _looks_like_data(row: list[str]) -> bool:
+    """Whether a first row is no header: numbers throughout, with a decimal point or one number twice."""
+    fields = [field.strip() for field in row]
+    if not all(_NUMBER.fullmatch(field) for field in fields):
+        return False
+    return any("." in field for field in fields) or len(set(fields)) < len(fields)
+
+
+def _names(raw: tuple[str, ...], header: bool, path: Path) -> tuple[str, ...]:
+    if not header:
+        return tuple(f"x{i}" for i in range(len(raw)))
+    names = tuple(name.strip() or f"column_{i}" for i, name in enumerate(raw))
+    counts = Counter(names)
+    twice = [name for name in counts if counts[name] > 1]
+    if twice:
+        shown = ", ".join(f"{name!r} {counts[name]} times" for name in twice)
+        raise InputError("column names must be unique", f"{shown} in {str(path)!r}", "rename these columns")
+    return names
+
+
+def _decimal_comma(columns: dict[str, set[str]]) -> bool:
+    commas = points = plain = 0
+    for values in columns.values():
+        commas += sum(1 for value in values if _DECIMAL_COMMA.fullmatch(value))
+        plain += sum(1 for value in values if _DECIMAL_COMMA.fullmatch(value) and not _THOUSANDS.fullmatch(value))
+        points += sum(1 for value in values if "." in value and _NUMBER.fullmatch(value))
+    return commas > 0 and plain > 0 and points == 0
+
+
+def _must_stay_text(values: set[str]) -> bool:
+    """Whether numbers in this column would lose something: leading zeros, or a dash between them that means missing."""
+    return any(_LEADING_ZERO.fullmatch(value) for value in values) or not values.isdisjoint(WEAK_MARKERS)

@@ -1,0 +1,57 @@
+"""Rows as tensors, and the mini-batches that are cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One part of the data, on one device.
+
+    Parameters
+    ----------
+    x : Tensor
+        Inputs, (N, *shape).
+    y : Tensor
+        Targets, (N,) or (N, T).
+    weight : Tensor, optional
+        Non-negative row weights, (N,).
+    """
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: Tensor) -> Rows:
+        """Return the rows at ``index``, copied once."""
+        weight = None if self.weight is None else self.weight.index_select(0, index)
+        return Rows(self.x.index_select(0, index), self.y.index_select(0, index), weight)
+
+    def to(self, device: torch.device) -> Rows:
+        """Return the rows on ``device``."""
+        weight = None if self.weight is None else self.weight.to(device)
+        return Rows(self.x.to(device), self.y.to(device), weight)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Yield consecutive views of at most ``size`` rows; nothing is copied."""
+        for start in range(0, len(self), size):
+            weight = None if self.weight is None else self.weight[start : start + size]
+            yield self.x[start : start + size], self.y[start : start + size], weight
+
+
+def epoch_order(count: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Return a random order of ``count`` rows, cut so that no batch has a single row where batches are larger.
+
+    A lone last row would make batch normalisation undefined and its gradient the noisiest of the epoch; it is left
+    out of this epoch (another row in the next).
+    """
+    order = torch.randperm(count, generator=generator)
+    return order[:-1] if count > batch_size > 1 and count % batch_size == 1 else order
