@@ -1,15 +1,12 @@
 """Each attack on the reader of a model file ends in its own one-line message, and nothing is executed or allocated."""
 
-import io
 import json
 import os
 import pickle
-import resource
 import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
@@ -323,11 +320,7 @@ def one(dtype="F32", shape=(1,), offsets=(0, 4), **more):
 )
 def test_safetensors_that_lie_are_refused(tmp_path, content, reason):
     path = archive(tmp_path / "m.glia", {"weights.safetensors": content})
-    found = refused(path)
-    assert found in (
-        say(path, f"the member 'weights.safetensors' holds {reason}"),
-        say(path, f"the member 'weights.safetensors' holds {reason.replace(chr(39) + 'v', chr(39) + 'w')}"),
-    )
+    assert refused(path) == say(path, f"the member 'weights.safetensors' holds {reason}")
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "device", "under a file"])
@@ -390,5 +383,3 @@ def test_no_descriptor_is_left_open(tmp_path, good):
             continue
     if count is not None:
         assert len(os.listdir("/proc/self/fd")) == count
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
-    assert zlib.crc32(io.BytesIO(WEIGHTS).read()) == zlib.crc32(WEIGHTS)

@@ -31,8 +31,8 @@ class NetworkSpec(Protocol):
 class Predictor(Protocol):
     """A fitted model as the parts that look into it see it. ``glia.wrap`` makes one of any ``nn.Module``."""
 
-    network: nn.Module
-    task: Task
+    network_: nn.Module
+    task_: Task
 
     @property
     def feature_names(self) -> Sequence[str]:

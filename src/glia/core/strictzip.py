@@ -36,6 +36,7 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s4B4H3L5H2L")  # one member in the directory
 _LOCAL = struct.Struct("<4s2B4H3L2H")  # the same member in front of its content
+_WIDE_EXTRA = 20  # bytes of the 64-bit sizes in front of a member above 2 GiB
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "look in the 64-bit record"
 _NAME = re.compile(rb"[a-z][a-z0-9_]{0,63}\.(json|safetensors)")
 _CHUNK = 1 << 20
@@ -214,6 +215,8 @@ class StrictZip:
             local = _LOCAL.unpack(self._at(at, _LOCAL.size))
             start = at + _LOCAL.size + local[10] + local[11]
             same = local[0] == b"PK\x03\x04" and local[10] == len(entry.name) and local[3:5] == (0, 0)
+            sizes = (_FULL32, _FULL32) if local[11] == _WIDE_EXTRA else (entry.size, entry.size)
+            same = same and local[7:10] == (entry.crc, *sizes) and local[11] in (0, _WIDE_EXTRA)
             if not same or self._at(at + _LOCAL.size, len(entry.name)) != entry.name or start + entry.size > end:
                 self.refuse(f"the member {name!r} does not match its entry in the directory")
             at = start + entry.size
@@ -235,27 +238,30 @@ def open_zip(path: str | Path, max_bytes: int) -> Iterator[StrictZip]:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe must not block
     try:
         handle = os.open(path, flags)
-        with open(handle, "rb") as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-                raise ModelFileError(
-                    "a model must be a regular file", f"{shown!r}: {kind}", "give the path of a .glia file"
-                )
-            if found.st_size > max_bytes:
-                raise ModelFileError(
-                    f"a model file must not be larger than {max_bytes} bytes",
-                    f"{shown!r}: {found.st_size} bytes",
-                    "pass a larger max_bytes if you trust it",
-                )
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        raise _unreadable(shown, error) from error
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+            raise ModelFileError("a model must be a regular file", f"{shown!r}: {kind}", "give the path of a .glia file")
+        if found.st_size > max_bytes:
+            raise ModelFileError(
+                f"a model file must not be larger than {max_bytes} bytes",
+                f"{shown!r}: {found.st_size} bytes",
+                "pass a larger max_bytes if you trust it",
+            )
+        with open(handle, "rb", closefd=False) as file:
             yield StrictZip(file, shown, found.st_size)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ModelFileError(
-            "a model file must be there and readable", f"{shown!r}: {reason}", "check the path"
-        ) from error
+    except OSError as error:
+        raise _unreadable(shown, error) from error
+    finally:
+        os.close(handle)
+
+
+def _unreadable(shown: str, error: OSError | ValueError) -> ModelFileError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return ModelFileError("a model file must be there and readable", f"{shown!r}: {reason}", "check the path")
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> None:

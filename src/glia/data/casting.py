@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from glia.core.errors import InputError
+from glia.data.roles_numbers import POINT, number_expr
 
 _SECOND = 1e6
 _EXACT = 2.0**53
@@ -28,13 +29,16 @@ def _opaque(dtype: pl.DataType) -> bool:
     return dtype in (pl.Object, pl.Binary)
 
 
-def numeric_expr(column: str, dtype: pl.DataType) -> pl.Expr:
+def numeric_expr(column: str, dtype: pl.DataType, style: str = POINT) -> pl.Expr:
     """Return the expression of a column as Float64; what is not a number becomes null.
 
-    Durations and times count in seconds, datetimes in seconds and dates in days since 1970.
+    Durations and times count in seconds, datetimes in seconds and dates in days since 1970. ``style`` says how strings
+    write their decimals, see ``roles_numbers``.
     """
     value = pl.col(column)
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
+    if dtype == pl.String:
+        return number_expr(column, style)
+    if dtype in (pl.Categorical, pl.Enum):
         return value.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     if dtype == pl.Duration:
         return value.dt.total_microseconds().cast(pl.Float64) / _SECOND

@@ -9,15 +9,15 @@ import polars as pl
 
 from glia.core.errors import InputError, near
 from glia.data.casting import check_flat, text_of
-
-USED = ("numeric", "categorical", "ordinal", "datetime", "text")
+from glia.data.schema import INPUT_ROLES, check_role
 
 
 class ColumnRole(NamedTuple):
-    """The use of one column: its role and, for ordinal ones, the categories from lowest to highest as text."""
+    """The use of one column: its role; if ordinal, its categories from lowest to highest; how strings are written."""
 
     role: str
     order: tuple[str, ...] = ()
+    format: str = ""
 
 
 def resolve_roles(schema: pl.Schema, roles: Mapping[str, Any] | None) -> dict[str, ColumnRole]:
@@ -28,34 +28,40 @@ def resolve_roles(schema: pl.Schema, roles: Mapping[str, Any] | None) -> dict[st
     schema : polars.Schema
         Names and dtypes of the table.
     roles : mapping of str to (str or object), optional
-        A role's name, or an object with ``role`` and perhaps ``order``. Columns with other roles than ``USED``, and
-        columns that are not mentioned, are left out. By default numbers and durations are numeric, dates and times
-        datetime, everything else categorical; a column of nulls only is left out.
+        A role's name, or an object with ``role`` and perhaps ``order`` and ``format`` (a schema's ``Column``). Columns
+        with other roles than ``INPUT_ROLES``, and columns that are not mentioned, are left out. By default numbers and
+        durations are numeric, dates and times datetime, everything else categorical; a column of nulls only is left out.
 
     Raises
     ------
     InputError
-        If a used column is not in the table or holds nested values, or if none is left.
+        If a role is not known, a used column is not in the table or holds nested values, or if none is left.
     """
     if roles is None:
         chosen = {name: ColumnRole(_by_dtype(dtype)) for name, dtype in schema.items() if dtype != pl.Null}
     else:
-        given = {str(name): _column_role(role) for name, role in roles.items()}
-        used = {name: role for name, role in given.items() if role.role in USED}
+        given = {str(name): _column_role(str(name), role) for name, role in roles.items()}
+        used = {name: role for name, role in given.items() if role.role in INPUT_ROLES}
         require_columns(schema, list(used))
         chosen = {name: used[name] for name in schema if name in used}
     check_flat(schema, list(chosen))
     if not chosen:
         raise InputError(
-            "at least one column must be usable", f"the columns {list(schema)[:10]}", f"give one a role among {USED}"
+            "at least one column must be usable",
+            f"the columns {list(schema)[:10]}",
+            f"give one a role among {', '.join(INPUT_ROLES)}",
         )
     return chosen
 
 
-def _column_role(given: Any) -> ColumnRole:
-    role = given if isinstance(given, str) else getattr(given, "role", given)
-    order = () if isinstance(given, str) else (getattr(given, "order", None) or ())
-    return ColumnRole(str(getattr(role, "value", role)), tuple(text_of(value) for value in order))
+def _column_role(name: str, given: Any) -> ColumnRole:
+    if isinstance(given, str):
+        return ColumnRole(check_role(given, name))
+    role = getattr(given, "role", given)
+    order = tuple(text_of(value) for value in getattr(given, "order", None) or ())
+    if "" in order or len(set(order)) < len(order):
+        raise InputError("the order of a column must name each category once", f"{name}: {list(order)}", "correct it")
+    return ColumnRole(check_role(str(role), name), order, str(getattr(given, "format", None) or ""))
 
 
 def _by_dtype(dtype: pl.DataType) -> str:

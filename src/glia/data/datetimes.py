@@ -11,43 +11,21 @@ from numpy.typing import NDArray
 
 from glia.core.errors import InputError
 from glia.core.layout import Feature
+from glia.data.roles_dates import EARLIEST, LATEST
+from glia.data.roles_dates import FORMATS as DATE_FORMATS
 
-# Where two formats read equally many values the earlier one is taken: two-digit years stand before four-digit ones,
-# which would read "20" as the year 20, and day-first stands before month-first.
-_DATES = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d.%m.%y",
-    "%d.%m.%Y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%d %b %Y",
-    "%d %B %Y",
-    "%b %d, %Y",
-    "%B %d, %Y",
-    "%d-%b-%Y",
-    "%d-%b-%y",
-)
 _CLOCKS = ("%H:%M", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p")
-FORMATS = (
-    *_DATES,
-    *("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"),
-    *(f"{date} {clock}" for date in _DATES for clock in _CLOCKS),
-    *_CLOCKS,
-    "%Y%m%d",
-    "%Y-%m",
-)
-_NUMBERS = {"year": (1500, 2500), "%Y%m%d": (15_000_101, 25_001_231)}
+FORMATS = (*DATE_FORMATS, *_CLOCKS)
+"""How dates and times of the day may be written; of formats that read equally many values the first is taken."""
+
+_NUMBERS = {"year": (EARLIEST, LATEST), "%Y%m%d": (EARLIEST * 10_000, LATEST * 10_000)}
 _EPOCHS = {"epoch s": 1, "epoch ms": 1e3, "epoch us": 1e6, "epoch ns": 1e9}
 _YEAR = 365.2425 * 86400e6  # microseconds
 _SAMPLE = 5000
 _MOST_FORMATS = 3
 
 
-def find_formats(series: pl.Series) -> tuple[str, ...]:
+def find_formats(series: pl.Series, form: str = "") -> tuple[str, ...]:
     """Return the formats that a column of written dates uses, at most three, the most frequent first.
 
     Parameters
@@ -55,6 +33,8 @@ def find_formats(series: pl.Series) -> tuple[str, ...]:
     series : polars.Series
         Training values: text, or numbers (a year, yyyymmdd, or seconds, milli-, micro- or nanoseconds since 1970).
         Date, Datetime and Time columns need no format: empty.
+    form : str
+        A format known to be in use, which is taken first.
 
     Raises
     ------
@@ -68,14 +48,15 @@ def find_formats(series: pl.Series) -> tuple[str, ...]:
     values = series.cast(pl.String).str.strip_chars()
     left = values.filter(values.str.len_bytes() > 0).unique(maintain_order=True).head(_SAMPLE)
     first = left
-    found: list[str] = []
+    found = [form] if form else []
+    left = _unread(left, form) if form else left
     while len(left) and len(found) < _MOST_FORMATS:
         read = [int(left.to_frame().select(_parse(pl.first(), form).is_not_null().sum()).item()) for form in FORMATS]
         best = int(np.argmax(read))
         if read[best] == 0:
             break
         found.append(FORMATS[best])
-        left = left.filter(left.to_frame().select(_parse(pl.first(), FORMATS[best]).is_null()).to_series())
+        left = _unread(left, found[-1])
     if not found and len(first):
         raise InputError(
             "a column used as datetime must hold dates",
@@ -83,6 +64,10 @@ def find_formats(series: pl.Series) -> tuple[str, ...]:
             "write them as 2024-01-31 or 2024-01-31 12:30, or give the column the role 'categorical' or 'text'",
         )
     return tuple(found)
+
+
+def _unread(texts: pl.Series, form: str) -> pl.Series:
+    return texts.filter(texts.to_frame().select(_parse(pl.first(), form).is_null()).to_series())
 
 
 def _number_format(series: pl.Series) -> str:
@@ -96,10 +81,13 @@ def _number_format(series: pl.Series) -> str:
 
 
 def _parse(text: pl.Expr, form: str) -> pl.Expr:
-    """Read text by one format as a datetime without time zone; null where it does not fit."""
+    """Read text by one format as a datetime without time zone (UTC where zones are given); null where it is none."""
     if form in _CLOCKS:
         text, form = pl.lit("1970-01-01 ") + text, f"%Y-%m-%d {form}"
-    return text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone(None)
+    zone = "UTC" if form.endswith("%z") else None
+    moment = text.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).dt.replace_time_zone(None)
+    # %Y also reads two digits: "05" is not the year 5
+    return pl.when(moment.dt.year().is_between(EARLIEST, LATEST)).then(moment)
 
 
 def moment_expr(column: str, dtype: pl.DataType, formats: tuple[str, ...]) -> pl.Expr:
@@ -184,9 +172,9 @@ class Moments:
         return found
 
 
-def fit_moments(series: pl.Series) -> Moments:
-    """Learn how one column is written and which of its parts vary."""
-    formats = find_formats(series)
+def fit_moments(series: pl.Series, form: str = "") -> Moments:
+    """Learn how one column is written, if ``form`` does not say it, and which of its parts vary."""
+    formats = find_formats(series, form)
     moment = moment_expr(series.name, series.dtype, formats)
     seen = series.to_frame().select(moment.alias("moment")).drop_nulls()
     at = pl.col("moment")
@@ -210,9 +198,9 @@ class CyclicPart:
     columns: tuple[Moments, ...]
 
     @classmethod
-    def fit(cls, frame: pl.DataFrame, columns: list[str]) -> CyclicPart:
-        """Learn the formats of ``columns`` and which parts vary."""
-        return cls(tuple(fit_moments(frame[name]) for name in columns))
+    def fit(cls, frame: pl.DataFrame, columns: dict[str, str]) -> CyclicPart:
+        """Learn from training rows; ``columns`` are names with the format that is known, or an empty string."""
+        return cls(tuple(fit_moments(frame[name], form) for name, form in columns.items()))
 
     def features(self) -> list[Feature]:
         """Return the columns of the tensor."""

@@ -14,6 +14,7 @@ from glia.data.casting import text_expr
 
 Encode = Literal["auto", "onehot", "ordinal", "embedding"]
 ENCODE = ("auto", "onehot", "ordinal", "embedding")
+_FEW_ROWS = 50
 Rows = NDArray[np.float32]
 
 
@@ -27,7 +28,9 @@ class CategoryLimits:
 
     def least(self, rows: int) -> int:
         """Return how often a category must occur to be kept."""
-        return min(10, max(2, rows // 1000)) if self.rare is None else self.rare
+        if self.rare is not None:
+            return self.rare
+        return min(10, max(2, rows // 1000)) if rows >= _FEW_ROWS else 1
 
     def most(self, how: str) -> int:
         """Return how many categories are kept."""
@@ -143,9 +146,12 @@ def _by_frequency(pair: tuple[int, str]) -> tuple[int, str]:
     return -pair[0], pair[1]
 
 
-def sorted_categories(series: pl.Series) -> tuple[str, ...]:
-    """Return the categories of a column of text in the order of the alphabet, as ranks for ``encode="ordinal"``."""
-    return tuple(series.drop_nulls().unique().sort().to_list())
+def natural_order(series: pl.Series) -> tuple[str, ...]:
+    """Return the categories of a column from first to last: as its Enum says, else by the alphabet."""
+    if isinstance(series.dtype, pl.Enum):
+        return tuple(series.dtype.categories.to_list())
+    texts = series.to_frame().select(text_expr(series.name, series.dtype)).to_series()
+    return tuple(texts.drop_nulls().unique().sort().to_list())
 
 
 def rank_expr(column: str, dtype: pl.DataType, order: tuple[str, ...]) -> pl.Expr:
@@ -195,4 +201,9 @@ class CategoryPart:
             Categories(str(name), str(how), tuple(map(str, kept)), bool(pooled), int(missing))
             for name, how, kept, pooled, missing in state["columns"]
         )
-        return cls(tuple(columns))
+        found = cls(tuple(columns))
+        for c in found.columns:
+            fits = len(set(c.kept)) == len(c.kept) and 0 <= c.missing <= len(c.kept) + 1
+            if not fits or c.how not in ("onehot", "binary", "embedding") or (c.how == "binary" and c.codes != 3):
+                raise ValueError(f"the categories of {c.column!r} contradict themselves")
+        return found

@@ -88,7 +88,9 @@ def _from_array(X: NDArray[Any]) -> pl.DataFrame:
     if X.dtype.names:
         return pl.DataFrame([_series(name, X[name]) for name in X.dtype.names])
     if X.dtype.kind == "c":
-        raise InputError("numbers must be real", f"dtype={X.dtype}: Complex data not supported", "split real from imaginary")
+        raise InputError(
+            "numbers must be real", f"dtype={X.dtype}: Complex data not supported", "split real from imaginary"
+        )
     if X.ndim != 2:
         raise InputError(
             "rows must be an array of two dimensions (rows, columns)",

@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 
 from glia.core.layout import Feature
 from glia.data.casting import numeric_expr
+from glia.data.column_roles import ColumnRole
 from glia.data.column_statistics import ColumnStatistics, row_chunks
 from glia.data.datetimes import moment_expr, years_expr
 from glia.data.encode import rank_expr
 from glia.data.impute import fill_values, indicator_columns
-from glia.data.scale import Scaler
+from glia.data.scale import SCALE, Scaler
 
 _ARRAYS = ("unit", "center", "factor", "table")
 
 
 @dataclass(frozen=True)
 class NumericColumn:
-    """One column of the matrix: a number, a rank among ``detail`` (ordinal), or years read by the formats ``detail``.
+    """One column of the matrix: a number, a rank or years.
 
     Parameters
     ----------
@@ -31,7 +32,8 @@ class NumericColumn:
     kind : {"number", "rank", "years"}
         What is taken of it.
     detail : tuple of str
-        Categories from lowest to highest, or formats of dates.
+        Of a number: how decimals are written, if known; of a rank: the categories from lowest to highest; of years:
+        formats of dates.
     """
 
     column: str
@@ -50,7 +52,7 @@ class NumericColumn:
         elif self.kind == "years":
             found = years_expr(moment_expr(self.column, dtype, self.detail))
         else:
-            found = numeric_expr(self.column, dtype)
+            found = numeric_expr(self.column, dtype, *self.detail)
         return found.alias(self.name)
 
 
@@ -96,7 +98,7 @@ class NumericPart:
         """Return the columns of the tensor: K values, then M indicators."""
         values = [Feature(column.name, column.column, "numeric") for column in self.columns]
         flagged = [self.columns[j] for j in self.flagged]
-        return values + [Feature(f"{c.name} is missing", c.column, "indicator") for c in flagged]
+        return values + [Feature(f"{c.column} is missing", c.column, "indicator") for c in flagged]
 
     def matrix(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Return the raw matrix (N, K) of a table; NaN where missing."""
@@ -143,9 +145,14 @@ class NumericPart:
         flagged = np.array(arrays["flagged"], dtype=np.int64)
         k = len(columns)
         fitting = all(array.shape == (k,) for array in (unit, center, factor, fill)) and table.shape[1:] == (k,)
-        if not fitting or (len(flagged) and not 0 <= flagged.min() <= flagged.max() < k):
+        if not fitting or state["how"] not in SCALE or (len(flagged) and not 0 <= flagged.min() <= flagged.max() < k):
             raise ValueError("the arrays of the numeric columns do not fit their number")
         return cls(columns, Scaler(str(state["how"]), unit, center, factor, table), fill, flagged)
+
+
+def number_column(name: str, role: ColumnRole) -> NumericColumn:
+    """Return the column of a number, read as its role says."""
+    return NumericColumn(name, "number", (role.format,) if role.format else ())
 
 
 def numeric_matrix(frame: pl.DataFrame, columns: tuple[NumericColumn, ...]) -> NDArray[np.float64]:

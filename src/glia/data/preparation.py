@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from glia.core.errors import InputError, ModelFileError, near
+from glia.core.errors import InputError, ModelFileError
 from glia.core.layout import Layout
-from glia.data.bins import BINS, Bins, quantile_edges, tree_edges
-from glia.data.casting import text_expr
+from glia.core.results import jsonable
+from glia.data.bins import Bins, quantile_edges, tree_edges
 from glia.data.column_roles import ColumnRole, require_columns, resolve_roles
-from glia.data.datetimes import CyclicPart, find_formats, moment_expr
-from glia.data.encode import ENCODE, CategoryLimits, CategoryPart, Encode, sorted_categories
-from glia.data.impute import IMPUTE, INDICATOR, Impute, Indicator
-from glia.data.numeric import NumericColumn, NumericPart, numeric_matrix
-from glia.data.scale import SCALE, Scale
+from glia.data.datetimes import CyclicPart
+from glia.data.encode import CategoryLimits, CategoryPart, Encode, natural_order
+from glia.data.impute import Impute, Indicator
+from glia.data.numeric import NumericColumn, NumericPart, number_column, numeric_matrix
+from glia.data.preparation_rows import as_frame, as_matrix, complete_rows
+from glia.data.preparation_settings import check_settings
+from glia.data.scale import Scale
+from glia.data.schema import INPUT_ROLES
 from glia.data.text import TextPart
 
 Part: TypeAlias = NumericPart | CategoryPart | CyclicPart | TextPart
@@ -31,9 +34,6 @@ _PARTS: dict[str, type[Part]] = {
     "cyclic": CyclicPart,
     "text": TextPart,
 }
-_CHOICES = {"impute": IMPUTE, "indicator": INDICATOR, "scale": SCALE, "encode": ENCODE, "bins": BINS}
-_LEAST = {"onehot_limit": 0, "max_categories": 1, "rare": 1, "text_features": 1, "numeric_bins": 0}
-_OPTIONAL = ("max_categories", "rare")
 _ROWS = 2**17
 _BIN_ROWS = 2**16
 VERSION = 1
@@ -66,7 +66,8 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Categories kept per column, the most frequent ones; the others are pooled with the rare ones. By default 128
         with ``encode="onehot"``, else 100,000.
     rare : int, optional
-        Categories that occur less often are pooled. By default N // 1000, at least 2 and at most 10.
+        Categories that occur less often are pooled. By default N // 1000, at least 2 and at most 10; with fewer
+        than 50 rows none are.
     text_features : int, default=256
         Words per column of free text.
     numeric_bins : int, default=0
@@ -75,7 +76,8 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         How their edges are found; ``tree`` needs the target (arXiv 2203.05556).
     roles : mapping of str to (str or object), optional
         Column → "numeric", "categorical", "ordinal", "datetime" or "text" (other columns are left out), or an object
-        with ``role`` and perhaps ``order`` (ordinal, lowest first). By default taken from the dtypes.
+        with ``role`` and perhaps ``order`` (ordinal, lowest first) and ``format``, such as the columns of a schema. By
+        default taken from the dtypes.
 
     Attributes
     ----------
@@ -148,12 +150,12 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         InputError
             If a setting, a column or the number of rows cannot be used.
         """
-        self._check_settings(y)
+        check_settings(self.get_params(deep=False), has_y=y is not None)
         used = roles if roles is not None else self.roles
         if isinstance(frame, np.ndarray):
-            self._fit_array(_as_matrix(frame), y)
+            self._fit_array(as_matrix(frame), y)
         else:
-            self._fit_frame(_as_frame(frame), y, used)
+            self._fit_frame(as_frame(frame), y, used)
         return self
 
     def transform(self, frame: pl.DataFrame | NDArray[Any]) -> NDArray[np.float32]:
@@ -166,11 +168,11 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """
         check_is_fitted(self, "layout_")
         if isinstance(frame, np.ndarray):
-            matrix = self._check_width(_as_matrix(frame, least=0))
+            matrix = self._check_width(as_matrix(frame, least=0))
             out = np.empty((len(matrix), self.layout_.in_features), dtype=np.float32)
             self._numeric.write_matrix(matrix, out)
             return out
-        chosen = self._select(_as_frame(frame, least=0))
+        chosen = self._select(as_frame(frame, least=0))
         out = np.empty((len(chosen), self.layout_.in_features), dtype=np.float32)
         for rows in self._slices(len(chosen)):
             start = 0
@@ -202,10 +204,10 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Works before ``fit`` too: it looks at the rows only.
         """
         if isinstance(frame, np.ndarray):
-            return np.asarray(np.isfinite(_as_matrix(frame, least=0)).all(axis=1))
-        table = _as_frame(frame, least=0)
+            return np.asarray(np.isfinite(as_matrix(frame, least=0)).all(axis=1))
+        table = as_frame(frame, least=0)
         used = resolve_roles(table.schema, roles if roles is not None else self.roles)
-        return _complete(table, used)
+        return complete_rows(table, used)
 
     # --- state -----------------------------------------------------------------------------------------------------
 
@@ -217,11 +219,11 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             state, learned = part.to_state()
             parts.append(state)
             arrays.update({f"{kind}.{name}": array for name, array in learned.items()})
-        params = {name: value for name, value in self.get_params(deep=False).items() if name != "roles"}
+        params = {name: jsonable(value) for name, value in self.get_params(deep=False).items() if name != "roles"}
         state = {
             "version": VERSION,
             "params": params,
-            "roles": [[name, role.role, list(role.order)] for name, role in self._roles.items()],
+            "roles": [[name, role.role, list(role.order), role.format] for name, role in self._roles.items()],
             "parts": dict(zip(_PARTS, parts, strict=True)),
             "layout": self.layout_.to_dict(),
         }
@@ -243,7 +245,10 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                 "use the release of Glia that wrote it",
             )
         try:
-            roles = {str(name): ColumnRole(str(role), tuple(map(str, order))) for name, role, order in state["roles"]}
+            roles = {
+                str(name): ColumnRole(str(role), tuple(map(str, order)), str(form))
+                for name, role, order, form in state["roles"]
+            }
             fitted = cls(**state["params"], roles=roles)
             parts = []
             for kind, part in _PARTS.items():
@@ -263,33 +268,9 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     # --- steps of fit and transform ----------------------------------------------------------------------------------
 
-    def _check_settings(self, y: NDArray[Any] | None) -> None:
-        """Report all settings that cannot be used at once."""
-        wrong, advice = [], []
-        for name, options in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in options:
-                wrong.append(f"{name}={value!r}")
-                advice.append(f"{name}: {near(str(value), options)}")
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                wrong.append(f"{name}={value!r}")
-                advice.append(f"{name} is a whole number from {least}")
-        if not np.isfinite(self.fill_value):
-            wrong.append(f"fill_value={self.fill_value!r}")
-            advice.append("fill_value is a finite number")
-        if self.numeric_bins and self.bins == "tree" and y is None:
-            wrong.append("bins='tree' without y")
-            advice.append("give y to fit, or use bins='quantile'")
-        if wrong:
-            raise InputError("the settings of the preparation must be usable", ", ".join(wrong), "; ".join(advice))
-
     def _fit_array(self, matrix: NDArray[Any], y: NDArray[Any] | None) -> None:
         names = [f"x{j}" for j in range(matrix.shape[1])]
-        matrix, y = self._complete_rows(matrix, y, self.rows_to_keep) if self.impute == "delete" else (matrix, y)
+        matrix, y = self._drop_incomplete(matrix, y, self.rows_to_keep) if self.impute == "delete" else (matrix, y)
         numeric = self._fit_numeric(tuple(NumericColumn(name) for name in names), matrix)
         empty = CategoryPart(()), CyclicPart(()), TextPart(())
         self._finish(dict.fromkeys(names, ColumnRole("numeric")), (numeric, *empty))
@@ -299,12 +280,9 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         roles = resolve_roles(frame.schema, given)
         frame = frame.select(list(roles))
         if self.impute == "delete":
-            frame, y = self._complete_rows(frame, y, lambda rows: _complete(rows, roles))
-        named = {
-            kind: [name for name, role in roles.items() if role.role == kind]
-            for kind in ("categorical", "datetime", "text")
-        }
-        cyclic = CyclicPart.fit(frame, named["datetime"])
+            frame, y = self._drop_incomplete(frame, y, lambda rows: complete_rows(rows, roles))
+        named = {kind: [name for name, role in roles.items() if role.role == kind] for kind in INPUT_ROLES}
+        cyclic = CyclicPart.fit(frame, {name: roles[name].format for name in named["datetime"]})
         columns = self._numeric_columns(frame, roles, cyclic)
         matrix = numeric_matrix(frame, columns)
         numeric = self._fit_numeric(columns, matrix)
@@ -314,7 +292,7 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         self._finish(roles, (numeric, categories, cyclic, TextPart.fit(frame, named["text"], self.text_features)))
         self._add_bins(matrix, y)
 
-    def _complete_rows(self, rows: Any, y: NDArray[Any] | None, complete: Any) -> tuple[Any, NDArray[Any] | None]:
+    def _drop_incomplete(self, rows: Any, y: NDArray[Any] | None, complete: Any) -> tuple[Any, NDArray[Any] | None]:
         keep = complete(rows)
         if not keep.any():
             raise InputError(
@@ -336,9 +314,9 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             dtype = schema[name]
             ranked = role.role == "ordinal" or (role.role == "categorical" and self.encode == "ordinal")
             if role.role == "numeric" or (role.role == "ordinal" and dtype.is_numeric() and not role.order):
-                found.append(NumericColumn(name))
+                found.append(number_column(name, role))
             elif ranked:
-                order = role.order or _natural_order(frame[name])
+                order = role.order or natural_order(frame[name])
                 found.append(NumericColumn(name, "rank", order))
             elif name in moments and moments[name].trend:
                 found.append(NumericColumn(name, "years", moments[name].formats))
@@ -408,55 +386,3 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _slices(self, rows: int) -> Iterator[slice]:
         step = max(1024, min(_ROWS, 2**25 // max(self.layout_.in_features, 1)))
         return (slice(start, start + step) for start in range(0, rows, step))
-
-
-def _natural_order(series: pl.Series) -> tuple[str, ...]:
-    if isinstance(series.dtype, pl.Enum):
-        return tuple(series.dtype.categories.to_list())
-    texts = series.to_frame().select(text_expr(series.name, series.dtype)).to_series()
-    return sorted_categories(texts)
-
-
-def _complete(frame: pl.DataFrame, roles: dict[str, ColumnRole]) -> NDArray[np.bool_]:
-    """Return which rows have a value in every used column, (N,)."""
-    numeric = tuple(NumericColumn(name) for name, role in roles.items() if role.role == "numeric")
-    keep = np.isfinite(numeric_matrix(frame, numeric)).all(axis=1)
-    schema = frame.schema
-    for name, role in roles.items():
-        dtype = schema[name]
-        if role.role == "datetime":
-            there = moment_expr(name, dtype, find_formats(frame[name])).is_not_null()
-        elif role.role != "numeric":
-            there = text_expr(name, dtype).is_not_null()
-        else:
-            continue
-        keep &= frame.select(there.alias("there"))["there"].to_numpy()
-    return np.asarray(keep, dtype=np.bool_)
-
-
-def _as_frame(frame: Any, least: int = 1) -> pl.DataFrame:
-    if not isinstance(frame, pl.DataFrame):
-        raise InputError(
-            "a preparation takes a polars.DataFrame or a 2-D array of numbers", type(frame).__name__, "convert it first"
-        )
-    if len(frame) < least:
-        raise InputError(
-            "there must be at least one training row", f"{len(frame)} rows", "check how the rows were split"
-        )
-    return frame
-
-
-def _as_matrix(values: NDArray[Any], least: int = 1) -> NDArray[Any]:
-    if values.ndim != 2 or values.dtype.kind not in "fiub":
-        raise InputError(
-            "an array must be 2-D and hold numbers",
-            f"shape {values.shape} of {values.dtype}",
-            "give other data as a table with named columns",
-        )
-    if len(values) < least or not values.shape[1]:
-        raise InputError(
-            "there must be at least one training row and one column",
-            f"shape {values.shape}",
-            "check how the rows were split",
-        )
-    return values

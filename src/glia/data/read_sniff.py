@@ -94,7 +94,10 @@ def sniff(path: Path, zipped: bool) -> Dialect:
     columns = dict(zip(raw, zip(*body, strict=True), strict=True)) if body else {name: () for name in raw}
     stripped = {name: {value.strip() for value in values} for name, values in columns.items()}
     marked = tuple(
-        (names[i], marker) for i, name in enumerate(raw) for marker in (*MARKERS, *WEAK_MARKERS) if marker in stripped[name]
+        (names[i], marker)
+        for i, name in enumerate(raw)
+        for marker in (*MARKERS, *WEAK_MARKERS)
+        if marker in stripped[name]
     )
     found = {marker for _, marker in marked}
     return Dialect(

@@ -73,6 +73,7 @@ class Scaler:
         with np.errstate(over="ignore", invalid="ignore"):
             if (self.unit != 1.0).any():
                 x *= 1.0 / self.unit
+                np.clip(x, -1e300, 1e300, out=x)  # infinity times the factor 0 would not be a number
             if self.how == "quantile":
                 self._to_normal(x)
             elif self.how != "none":
@@ -91,10 +92,11 @@ class Scaler:
         levels = np.linspace(0.0, 1.0, len(self.table))
         for j in range(x.shape[1]):
             reference, value = self.table[:, j], x[:, j]
-            # a run of equal quantiles has many ranks: both ends are looked up and their middle is taken
-            upper = np.interp(value, reference, levels)
-            lower = -np.interp(-value, -reference[::-1], -levels[::-1])
-            x[:, j] = np.clip(ndtri(0.5 * (upper + lower)), -_TAIL, _TAIL)
+            rank = np.interp(value, reference, levels)
+            if (reference[1:] == reference[:-1]).any():
+                # a run of equal quantiles has many ranks: both ends are looked up and their middle is taken
+                rank = 0.5 * (rank - np.interp(-value, -reference[::-1], -levels[::-1]))
+            x[:, j] = np.clip(ndtri(rank), -_TAIL, _TAIL)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what was learned as arrays."""

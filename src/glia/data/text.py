@@ -126,4 +126,7 @@ class TextPart:
             Vocabulary(str(name), tuple(map(str, terms)), np.asarray(arrays[f"idf.{i}"], dtype=np.float64))
             for i, (name, terms) in enumerate(state["columns"])
         )
-        return cls(tuple(columns))
+        found = cls(tuple(columns))
+        if any(column.idf.shape != (len(set(column.terms)),) for column in found.columns):
+            raise ValueError("the weights of the words do not fit their number")
+        return found

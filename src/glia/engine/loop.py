@@ -17,6 +17,7 @@ from glia.engine.callbacks import Callback
 from glia.engine.clipping import Clip
 from glia.engine.history import History
 from glia.engine.nonfinite import locate_nonfinite
+from glia.engine.optimizers import evaluation_point
 from glia.engine.rows import Rows, epoch_order
 from glia.objectives.penalties import Penalties, penalised_parameters
 
@@ -156,15 +157,16 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast(x.device):
             output = self.network(x)
-        loss = weighted_mean(self.loss(output.float(), y), weight)
-        if self.penalties is not None and self.penalties.l2:
-            (loss + self.penalties.value(self._penalised)).backward()
-        else:
-            loss.backward()
+        losses = self.loss(output.float(), y)
+        # Weights have mean 1 over the part, so that a batch's gradient is an unbiased estimate of the whole's.
+        loss = losses.mean() if weight is None else (losses * weight).mean()
+        loss.backward()
+        if self.penalties is not None:
+            self.penalties.add_gradient_(self._penalised)
         if self.clip is not None:
             self.clip(self._parameters)
         self.optimizer.step()
-        if self.penalties is not None and self.penalties.l1:
+        if self.penalties is not None:
             self.penalties.prox_(self._penalised, float(self.optimizer.param_groups[0]["lr"]))
         self.step += 1
         return loss.detach()
@@ -180,7 +182,7 @@ class Trainer:
     def predict(self, x: Tensor, batch_size: int = 4096) -> Tensor:
         """Return the outputs for all rows in evaluation mode, (N, O)."""
         self.network.eval()
-        with self._autocast(x.device):
+        with self._autocast(x.device), evaluation_point(self.optimizer):
             return torch.cat([self.network(part) for part in x.split(batch_size)]).float()
 
     def _set_rates(self) -> None:

@@ -20,7 +20,7 @@ class Rows:
     y : Tensor
         Targets, (N,) or (N, T).
     weight : Tensor, optional
-        Non-negative row weights, (N,).
+        Non-negative row weights with mean 1 over the part, (N,).
     """
 
     x: Tensor

@@ -19,7 +19,7 @@ from glia.core.results import Interval, Result, Table
 from glia.core.seeds import numpy_rng
 
 FOLDS = 10
-"""Tenths of the rows that are left out in turn, to see how much the result leans on single rows."""
+"""Parts of the data that are left out in turn, to see how much the result leans on single rows."""
 
 SHOWN = 20
 """Most columns in the figure."""
@@ -36,7 +36,7 @@ class ColumnImportance:
     importance : float
         Mean worsening of the metric, in its own units; negative where shuffling helped.
     standard_error : float
-        Over shuffles and over rows together.
+        From rows and shuffles together.
     interval : Interval
         The importance with its confidence interval.
     """
@@ -149,7 +149,7 @@ def permutation_importance(
     y : ndarray (N, …)
         Truth for these rows.
     score : callable
-        ``(y, predictions) → float`` on any nine tenths of the rows; the same kind of predictions as ``predict`` gives.
+        ``(y, predictions) → float``, for all the rows and for most of them; it is given what ``predict`` returns.
     metric : str
         Name of the score for people.
     greater_is_better : bool, default=True
@@ -157,7 +157,7 @@ def permutation_importance(
     repeats : int, default=5
         Shuffles per column, at least 2.
     random_state : int, default=0
-        Each column has a stream of its own: leaving columns out does not change the others' figures.
+        All columns are shuffled by the same permutations: leaving columns out does not change the others' figures.
     groups : mapping, optional
         Name → columns that are shuffled together, as one thing. Correlated columns stand in for each other, so that
         each alone seems unimportant; a group shows what they carry together. Grouped columns are not also done alone.
@@ -180,11 +180,11 @@ def permutation_importance(
     Notes
     -----
     Breiman's measure (2001), model-agnostic as in Fisher, Rudin and Dominici, arXiv:1801.01489. The standard error is
-    :math:`\sqrt{s_{shuffles}^2 / R + s_{rows}^2}`: the first part over the R repeats, the second a grouped jackknife
-    over ten parts of the rows, dealt out at random. The interval is Student's with the jackknife's degrees of freedom.
-    It speaks of this model on rows like these; it does not cover that training again would give another model. If the
-    score cannot be computed on some nine tenths of the rows (all rows of a class are in the tenth), the rows' part is
-    left out.
+    a grouped jackknife's: ten parts of the data are left out in turn, as rows and as donors of shuffled values, so
+    that it holds the uncertainty from the rows and that from the shuffles. The interval is Student's with nine degrees
+    of freedom. It speaks of this model on rows like these; it does not cover that training again would give another
+    model. If the score cannot be computed without some part (the part holds all rows of a class), the interval covers
+    the shuffles alone.
     """
     truth = np.asarray(y)
     units = _units(X, groups, columns)
@@ -235,7 +235,7 @@ def _check(rows: int, y: NDArray[Any], repeats: int, level: float) -> None:
 
 
 def _kept(donors: NDArray[np.int64], rng: np.random.Generator) -> list[list[NDArray[np.bool_]]]:
-    """Return, for each shuffle, all rows, then the rows that remain without each part of the data.
+    """Return, for each shuffle, the rows that remain without each part of the data.
 
     A part is left out entirely: its rows, and the rows that were given a value from it. The measure is a mean over
     pairs of rows, and leaving out only one side of the pairs would find only a part of its variance. The parts are
@@ -243,11 +243,7 @@ def _kept(donors: NDArray[np.int64], rng: np.random.Generator) -> list[list[NDAr
     """
     rows = donors.shape[1]
     parts = rng.permutation(np.arange(rows) % min(FOLDS, rows))
-    every = np.ones(rows, dtype=bool)
-    return [
-        [every, *((parts != part) & (parts[giving] != part) for part in range(int(parts.max()) + 1))]
-        for giving in donors
-    ]
+    return [[(parts != part) & (parts[giving] != part) for part in range(int(parts.max()) + 1)] for giving in donors]
 
 
 def _scores(
@@ -258,7 +254,7 @@ def _scores(
 ) -> NDArray[np.float64]:
     """Return the score of all rows, then on the remaining rows without each part; NaN where it has none."""
     scores = [float(score(y, prediction))]
-    for rows in kept[1:]:
+    for rows in kept:
         try:
             scores.append(float(score(y[rows], prediction[rows])))
         except ValueError:  # how scikit-learn's metrics say that a class is missing

@@ -112,7 +112,7 @@ def chain_rule(network: nn.Module, x: Tensor, *, tolerance: float | None = None)
             with torch.no_grad():
                 at = stage(at.clone())
         with torch.no_grad():
-            same = torch.allclose(at, network(x), rtol=1e-4, atol=1e-5)
+            same = torch.allclose(at, network(x.clone()), rtol=1e-4, atol=1e-5)
         if not same:
             raise InputError(
                 "the network must run its stages one after the other", type(network).__name__, "give an nn.Sequential"
@@ -133,7 +133,7 @@ def _jacobian(stage: nn.Module, row: Tensor) -> Tensor:
     """Return ∂stage/∂row, (out, in), of one row."""
 
     def one(value: Tensor) -> Tensor:
-        output: Tensor = stage(value.unsqueeze(0))
+        output: Tensor = stage(value.unsqueeze(0).clone())  # a copy, for stages that work in place
         return output.flatten()
 
     jacobian: Tensor = jacrev(one)(row)
@@ -144,7 +144,7 @@ def _gradient(network: nn.Module, x: Tensor) -> Tensor:
     """Return the Jacobian of the whole network by plain backward passes, (B, outputs, inputs)."""
     with torch.enable_grad():
         point = x.detach().clone().requires_grad_(True)
-        outputs = network(point).flatten(1)
+        outputs = network(point.clone()).flatten(1)
         rows = [
             torch.autograd.grad(outputs[:, i].sum(), point, retain_graph=True)[0].flatten(1)
             for i in range(outputs.shape[1])

@@ -6,7 +6,6 @@ shifts by learned values; they differ in what the mean is taken over.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from torch import nn
@@ -44,12 +43,14 @@ def layer(features: int, *, eps: float = 1e-5) -> nn.Module:
 
 
 @norms.register("group")
-def group(features: int, *, groups: int = 8, eps: float = 1e-5) -> nn.Module:
+def group(features: int, *, groups: int = 8, least: int = 4, eps: float = 1e-5) -> nn.Module:
     """Per row over groups of neighbouring features (arXiv 1803.08494).
 
-    The number of groups becomes the largest common divisor of ``groups`` and ``features``.
+    The number of groups is the largest divisor of ``features`` up to ``groups`` that leaves at least ``least`` features
+    in each: a group of one value would always come out as 0, and one of two as ±1.
     """
-    return nn.GroupNorm(math.gcd(groups, features), features, eps=eps)
+    fitting = (g for g in range(min(groups, features), 1, -1) if features % g == 0 and features // g >= least)
+    return nn.GroupNorm(next(fitting, 1), features, eps=eps)
 
 
 @norms.register("rms")
@@ -67,4 +68,5 @@ def make_norm(norm: str | Part, features: int) -> nn.Module | None:
         If the name or an option is unknown.
     """
     factory, options = factory_of(norm, norms)
-    return None if factory is none else factory(features, **options)
+    made: nn.Module = factory(features, **options)
+    return None if isinstance(made, nn.Identity) else made

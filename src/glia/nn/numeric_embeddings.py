@@ -78,7 +78,7 @@ class PiecewiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, F) to (B, ΣT)."""
         values = torch.clamp(x.unsqueeze(-1) * self.scale + self.shift, self.low, self.high).flatten(-2)  # (B, F·T)
-        return values if self.keep is None else values[..., self.keep]
+        return values if self.keep is None else values.index_select(-1, self.keep)
 
 
 class Periodic(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from sklearn.base import BaseEstimator
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glia.core.errors import InputError
 from glia.core.protocols import Task
+from glia.objectives.classification_losses import BinaryCrossEntropy, CrossEntropy
 from glia.objectives.loss import Loss
 from glia.objectives.losses import CustomLoss, as_loss
 from glia.objectives.penalties import Penalties
@@ -97,7 +98,7 @@ class Objective(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         """
         loss = as_loss(self.loss, task)
         if self.label_smoothing:
-            if "label_smoothing" not in {f.name for f in fields(loss)}:
+            if not isinstance(loss, (BinaryCrossEntropy, CrossEntropy)):
                 raise InputError(
                     "label_smoothing needs a cross-entropy",
                     f"label_smoothing={self.label_smoothing!r} with loss={loss.name!r}",

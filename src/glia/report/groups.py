@@ -75,13 +75,13 @@ def weak_groups(
         if min_rows <= int(mask.sum()) <= frame.height - min_rows
     ]
     alpha = (1 - level) / max(1, len(tested))
-    found = []
+    found: list[tuple[dict[str, Any], Mask]] = []
     for column, group, words, mask in tested:
         inside, outside = scores[mask], scores[~mask]
         p, low, high = (_rates if wrong else _means)(inside, outside, alpha)
         if p < alpha and low > 0:
             gap = float(inside.mean() - outside.mean())
-            entry = {
+            entry: dict[str, Any] = {
                 "column": column,
                 "group": group,
                 "text": words,

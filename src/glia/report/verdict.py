@@ -36,7 +36,7 @@ def outcome(record: Record) -> str:
     low, high = difference.get("low"), difference.get("high")
     if not (is_number(low) and is_number(high)):
         return "alone"
-    return "better" if float(low) > 0 else "worse" if float(high) < 0 else "tie"
+    return "better" if low > 0 else "worse" if high < 0 else "tie"
 
 
 def verdict(record: Record) -> str:
@@ -114,13 +114,13 @@ def _amount(metric: str, difference: Mapping[str, Any], info: Mapping[str, Any] 
     low, high = difference.get("low"), difference.get("high")
     if not (is_number(low) and is_number(high)):
         return amount, "no interval"
-    between = f"{fixed(float(low or 0) * scale, places)} to {fixed(float(high or 0) * scale, places)}"
+    between = f"{fixed(low * scale, places)} to {fixed(high * scale, places)}"
     return amount, f"{level_text(difference)} interval {between}"
 
 
 def _negated(difference: Mapping[str, Any]) -> dict[str, Any]:
     flipped = {"value": difference.get("value"), "low": difference.get("high"), "high": difference.get("low")}
-    return {**difference, **{key: -float(v) for key, v in flipped.items() if is_number(v) and v is not None}}
+    return {**difference, **{key: -float(v) for key, v in flipped.items() if is_number(v)}}
 
 
 def _least_sure(record: Record) -> str:
@@ -137,7 +137,7 @@ def key_figures(record: Record) -> list[dict[str, str]]:
     """
     info = record.get("metric_info")
     test = (record.get("metrics") or {}).get("test") or {}
-    primary = record.get("primary") or next(iter(test), None)
+    primary = str(record.get("primary") or next(iter(test), ""))
     figures: list[dict[str, str]] = []
     rows = ((record.get("split") or {}).get("rows") or {}).get("test")
     on_rows = f"on {number(rows)} test rows" if is_number(rows) else "on test rows"
@@ -196,7 +196,7 @@ def remarks(record: Record, history: Sequence[Mapping[str, Any]]) -> list[dict[s
     if outcome(record) == "alone" and record.get("metrics"):
         found.append({"severity": "warning", "message": "No classic model was compared: the network may be needless."})
     rows = ((record.get("split") or {}).get("rows") or {}).get("test")
-    if is_number(rows) and float(rows or 0) < 200:
+    if is_number(rows) and rows < 200:
         found.append({"severity": "note", "message": f"Only {number(rows)} test rows: every interval here is wide."})
     best = (record.get("training") or {}).get("best_epoch")
     last = history[-1].get("epoch") if history else None
@@ -205,9 +205,7 @@ def remarks(record: Record, history: Sequence[Mapping[str, Any]]) -> list[dict[s
         found.append({"severity": "warning", "message": text})
     coverage = (record.get("intervals") or {}).get("coverage") or {}
     nominal = (record.get("intervals") or {}).get("nominal")
-    if is_number(nominal) and is_number(coverage.get("high")) and coverage["high"] < float(nominal or 0):
-        text = (
-            f"Prediction intervals stated at {number(float(nominal or 0) * 100)} % cover fewer true values than that."
-        )
+    if is_number(nominal) and is_number(coverage.get("high")) and coverage["high"] < nominal:
+        text = f"Prediction intervals stated at {number(nominal * 100)} % cover fewer true values than that."
         found.append({"severity": "warning", "message": text})
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 DASH = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -53,7 +53,7 @@ def shorten(text: object, length: int) -> str:
     return line if len(line) <= length else line[: max(1, length - 1)].rstrip() + "…"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Say whether ``value`` is a finite number (and not a truth value)."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -87,8 +87,8 @@ def decimals_of(figure: Mapping[str, Any], scale: float = 1.0) -> int:
     """Return how many decimals a figure deserves: two significant digits of its interval's width."""
     value = abs(float(figure.get("value") or 0.0)) * scale
     low, high = figure.get("low"), figure.get("high")
-    if is_number(low) and is_number(high) and float(high or 0) > float(low or 0):
-        width = (float(high or 0) - float(low or 0)) * scale
+    if is_number(low) and is_number(high) and high > low:
+        width = (high - low) * scale
         return min(8, max(0, 1 - math.floor(math.log10(width))))
     return 0 if value == 0 else min(8, max(0, 2 - math.floor(math.log10(value))))
 

@@ -35,7 +35,7 @@ class Bar:
 
     def reach(self) -> tuple[float, float]:
         """Return the smallest and the largest of value and interval."""
-        known = [v for v in (self.value, self.low, self.high) if is_number(v) and v is not None]
+        known = [v for v in (self.value, self.low, self.high) if is_number(v)]
         return min(known), max(known)
 
 

@@ -38,7 +38,7 @@ class Series:
 
     def points(self) -> list[tuple[float, float]]:
         """Return the points that are there."""
-        return [(float(x), float(y)) for x, y in zip(self.x, self.y, strict=True) if is_number(y) and y is not None]
+        return [(float(x), float(y)) for x, y in zip(self.x, self.y, strict=True) if is_number(y)]
 
 
 def line_chart(

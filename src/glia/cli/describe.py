@@ -1,0 +1,61 @@
+"""``glia describe DATA`` or ``glia describe MODEL.glia``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from glia.cli.flags import verb
+from glia.cli.output import Terminal
+from glia.core.modelfile import read_archive
+from glia.core.results import Table
+from glia.core.settings import REQUIRED, Settings, setting
+
+
+class DescribeSettings(Settings):
+    """What is looked at."""
+
+    data: str = setting(REQUIRED, "a table, or a model file (.glia)")
+    target: str | list[str] | None = setting(None, "the column to predict; finds columns that give it away")
+
+
+@verb(DescribeSettings, "data")
+def command(settings: DescribeSettings, terminal: Terminal) -> None:
+    """Say what a table holds and what looks wrong with it, or what is in a model file."""
+    if Path(settings.data).suffix == ".glia":
+        terminal.report(*describe_model(settings.data))
+        return
+    from glia.data import describe
+
+    terminal.answer(describe(settings.data, target=settings.target))
+
+
+def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
+    """Return what a model file holds, as data, as a sentence and as tables; the network is not built.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be trusted.
+    """
+    archive = read_archive(path)
+    tensors = [(name, list(array.shape), str(array.dtype), int(array.size)) for name, array in archive.tensors.items()]
+    values = sum(row[3] for row in tensors)
+    data = {
+        "manifest": archive.manifest,
+        "parts": sorted(archive.parts),
+        "tensors": [dict(zip(("name", "shape", "dtype", "values"), row, strict=True)) for row in tensors],
+        "values": values,
+    }
+    manifest = archive.manifest
+    facts = {name: value for name, value in manifest.items() if isinstance(value, (str, int, float, bool))}
+    shown = tuple(
+        (name, " × ".join(map(str, shape)) or "one number", dtype, size) for name, shape, dtype, size in tensors
+    )
+    writer = manifest.get("glia_version", "unknown")
+    sentence = f"A model of {values:,} stored values in {len(tensors)} tensors, written by glia {writer}"
+    tables = [
+        Table("Model", ("what", "value"), tuple(facts.items())),
+        Table("Tensors", ("name", "shape", "type", "values"), shown),
+    ]
+    return data, sentence, tables

@@ -1,0 +1,36 @@
+"""``glia settings [VERB] [--schema]``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from glia.cli.describe import DescribeSettings
+from glia.cli.evaluate import EvaluateSettings
+from glia.cli.flags import settings_class
+from glia.cli.predict import PredictSettings
+from glia.core.settings import Settings
+from glia.estimators.settings import FitSettings
+
+CLASSES: dict[str, type[Settings]] = {
+    "fit": FitSettings,
+    "predict": PredictSettings,
+    "evaluate": EvaluateSettings,
+    "describe": DescribeSettings,
+}
+
+
+def command(
+    verb: Annotated[str, typer.Argument(help="The verb: fit, predict, evaluate or describe.", metavar="VERB")] = "fit",
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
+) -> None:
+    """Print the settings of a verb as a commented TOML file or as a JSON schema."""
+    cls = settings_class(CLASSES, verb)
+    if not schema:
+        print(f"# Read by: glia {verb} --config THIS_FILE; flags count before the file.")
+    print(
+        json.dumps(cls.schema_dict(), indent=2, ensure_ascii=False) if schema else cls.template(),
+        end="\n" if schema else "",
+    )

@@ -1,0 +1,170 @@
+"""Columns that all but give the target away, found by what each of them predicts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from glia.data.schema import Finding
+from glia.data.targets import infer_task
+
+AUC_LIMIT, R2_LIMIT = 0.995, 0.999
+MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 20_000, 2_000_000, 30
+_BINS, _MOST_CLASSES = 128, 10
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def find_leaks(frame: pl.DataFrame, target: str, columns: Sequence[str], seed: int = 0) -> list[Finding]:
+    """Return a finding for every column from which alone the target can be told.
+
+    Each column is tried alone by a model that is fast and can follow any shape: rates (or means) in 128 bins, or per
+    category; for quantities also interpolation between neighbours. It is fitted on one half of a sample of rows and
+    scored on the other, and the other way round; the lower score counts.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Rows in their final types.
+    target : str
+        Name of the target.
+    columns : sequence of str
+        Candidates.
+    seed : int
+        Chooses the sample.
+
+    Notes
+    -----
+    A column is reported from an area under the ROC curve (averaged over classes, one against the rest) of 0.995 or a
+    coefficient of determination of 0.999. Fewer than 30 rows prove nothing, and nothing is reported.
+    """
+    known = frame.filter(pl.col(target).is_not_null())
+    if known.height < FEWEST_ROWS or not columns:
+        return []
+    task = infer_task(known.get_column(target))
+    rng = np.random.default_rng(seed)
+    cap = max(2000, min(MOST_ROWS, MOST_CELLS // len(columns)))
+    if task == "regression":
+        rows = rng.permutation(known.height)[:cap]
+        y = known.get_column(target)[rows].cast(pl.Float64).to_numpy()
+        classes = np.zeros((0, 0))
+    else:
+        codes = known.get_column(target).cast(pl.String).rank("dense").to_numpy().astype(np.int64) - 1
+        rows, wanted = _sample_classes(codes, cap, rng)
+        y = np.zeros(0)
+        classes = (codes[rows][:, None] == wanted[None, :]).astype(np.float64)
+        if not len(wanted):
+            return []
+    sample = known[rows]
+    findings = []
+    for name in columns:
+        column = sample.get_column(name)
+        score = _determination(column, y) if task == "regression" else _area(column, classes)
+        if score >= (R2_LIMIT if task == "regression" else AUC_LIMIT):
+            figure = f"{'R²' if task == 'regression' else 'AUC'} {score:.4f}"
+            message = (
+                f"{name!r} alone all but gives the target away ({figure} on rows that were held out); "
+                "leave it out unless it is known before the target is."
+            )
+            findings.append(Finding("leak", name, message, "failure"))
+    return findings
+
+
+def _sample_classes(codes: Ints, cap: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Return rows, at most equally many of each of the largest classes, and these classes; rare ones prove nothing."""
+    counts = np.bincount(codes)
+    wanted = np.argsort(-counts, kind="stable")[:_MOST_CLASSES]
+    wanted = wanted[counts[wanted] >= 5]
+    if len(wanted) < 2:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    order = rng.permutation(len(codes))
+    each = max(cap // len(wanted), 5)
+    rows = np.concatenate([order[codes[order] == c][:each] for c in wanted])
+    return rng.permutation(rows), wanted
+
+
+def _codes(column: pl.Series, fit: NDArray[np.bool_]) -> tuple[Ints, int]:
+    """Return a small whole number per row: a bin of a quantity or a category; missing is 0."""
+    if column.dtype.is_numeric() or column.dtype.is_temporal():
+        values = _as_floats(column)
+        known = values[fit & np.isfinite(values)]
+        if not len(known):
+            return np.zeros(len(values), np.int64), 1
+        distinct = np.unique(known)
+        if len(distinct) > _BINS:
+            distinct = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
+        edges = (distinct[1:] + distinct[:-1]) / 2 if len(distinct) <= _BINS - 2 else distinct
+        codes = np.searchsorted(edges, values) + 1
+        codes[~np.isfinite(values)] = 0
+        return codes.astype(np.int64), len(edges) + 2
+    codes = column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    return codes, int(codes.max(initial=0)) + 1
+
+
+def _as_floats(column: pl.Series) -> Floats:
+    physical = column.to_physical() if column.dtype.is_temporal() else column
+    return physical.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _halves(rows: int) -> list[NDArray[np.bool_]]:
+    even = np.arange(rows) % 2 == 0  # the sample is shuffled
+    return [even, ~even]
+
+
+def _area(column: pl.Series, classes: Floats) -> float:
+    """Return the lower of two held-out areas under the ROC curve, averaged over classes (N, C)."""
+    scores = []
+    for fit in _halves(len(column)):
+        codes, bins = _codes(column, fit)
+        rates = _rates(codes[fit], classes[fit], bins)[codes[~fit]]
+        truth = classes[~fit]
+        positive = truth.sum(axis=0)
+        negative = len(truth) - positive
+        usable = (positive > 0) & (negative > 0)
+        if not usable.any():
+            return 0.0
+        ranks = rankdata(rates[:, usable], axis=0)
+        positive, negative = positive[usable], negative[usable]
+        wins = (ranks * truth[:, usable]).sum(axis=0) - positive * (positive + 1) / 2
+        scores.append(float(np.mean(wins / (positive * negative))))
+    return min(scores)
+
+
+def _rates(codes: Ints, values: Floats, bins: int) -> Floats:
+    """Return the mean of ``values`` (n, C) per bin, drawn slightly to the overall mean: (bins, C)."""
+    counts = np.bincount(codes, minlength=bins).astype(np.float64)
+    sums = np.stack([np.bincount(codes, values[:, c], bins) for c in range(values.shape[1])], axis=1)
+    means: Floats = (sums + 0.1 * values.mean(axis=0)) / (counts + 0.1)[:, None]
+    return means
+
+
+def _determination(column: pl.Series, y: Floats) -> float:
+    """Return the lower of two held-out coefficients of determination for a quantity (N,)."""
+    scores = []
+    for fit in _halves(len(column)):
+        spread = float(((y[~fit] - y[~fit].mean()) ** 2).sum())
+        if spread == 0:
+            return 0.0
+        codes, bins = _codes(column, fit)
+        guesses = [_rates(codes[fit], y[fit][:, None], bins)[codes[~fit], 0]]
+        if column.dtype.is_numeric() or column.dtype.is_temporal():
+            guesses.append(_interpolate(_as_floats(column), y, fit))
+        scores.append(max(1.0 - float(((y[~fit] - guess) ** 2).sum()) / spread for guess in guesses))
+    return min(scores)
+
+
+def _interpolate(values: Floats, y: Floats, fit: NDArray[np.bool_]) -> Floats:
+    known = fit & np.isfinite(values)
+    guess = np.full(int((~fit).sum()), y[fit].mean())
+    if known.any():
+        points, where = np.unique(values[known], return_inverse=True)
+        heights = np.bincount(where, y[known]) / np.bincount(where)
+        held = values[~fit]
+        finite = np.isfinite(held)
+        guess[finite] = np.interp(held[finite], points, heights)
+    return guess

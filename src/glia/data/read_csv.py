@@ -1,0 +1,263 @@
+"""Delimited text: parsed once by Polars, told beforehand how the file is written."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import polars as pl
+
+from glia.core.errors import InputError
+from glia.data.markers import MARKERS, WEAK_MARKERS, strip_and_clear
+from glia.data.read_sniff import NO_DELIMITER, Dialect, sniff
+from glia.data.schema import Finding
+
+_DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", NO_DELIMITER: "nothing"}
+_LOOKAHEAD = 5000
+_CHUNK = 1 << 20
+
+
+def read_delimited(path: Path, *, zipped: bool = False, limit: int | None = None) -> tuple[pl.DataFrame, list[Finding]]:
+    """Read comma-, semicolon-, tab- or bar-separated text.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    zipped : bool
+        Whether it is compressed with gzip.
+    limit : int, optional
+        Largest number of rows to read.
+
+    Returns
+    -------
+    frame : polars.DataFrame
+    findings : list of Finding
+        How the file was understood, where that was not plain.
+
+    Raises
+    ------
+    InputError
+        If the file is binary or empty, holds no rows, or has a row of another length than the header.
+    """
+    dialect = sniff(path, zipped)
+    source = _source(path, dialect, zipped)
+    frame, findings = _parse(source, path, dialect, limit, zipped)
+    if frame.width != len(dialect.names):
+        raise _ragged(path, dialect, zipped)
+    frame.columns = list(dialect.names)
+    if not frame.height:
+        raise InputError(
+            "a table must have at least one row",
+            f"only a header in {str(path)!r}",
+            "hand in a file with rows below its names",
+        )
+    if limit is None and frame.width > 1 and frame.get_column(frame.columns[-1]).null_count():
+        _check_short_rows(source, path, dialect, zipped)
+    frame, blank = _drop_blank(frame, path)
+    return frame, [*_notes(dialect), *blank, *findings]
+
+
+def _source(path: Path, dialect: Dialect, zipped: bool) -> Path | bytes:
+    """Return what Polars is to parse: the file itself, or its text as UTF-8 where it is written otherwise."""
+    if dialect.encoding in ("utf-8", "utf-8-sig"):
+        return path
+    data = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
+    try:
+        text = data.decode(dialect.encoding)
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")  # every byte is a character there
+    return text.removeprefix("\ufeff").encode()
+
+
+def _parse(
+    source: Path | bytes, path: Path, dialect: Dialect, limit: int | None, zipped: bool
+) -> tuple[pl.DataFrame, list[Finding]]:
+    try:
+        if dialect.padded:
+            raise pl.exceptions.ComputeError("spaces around values")
+        frame = _polars(source, dialect, limit, typed=True)
+    except pl.exceptions.NoDataError as error:
+        raise InputError(
+            "a table must have a header and rows", f"the empty file {str(path)!r}", "choose another file"
+        ) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.ComputeError) as error:
+        return _as_strings(source, path, dialect, limit, zipped, error)
+    raw = set(dialect.as_text)
+    late = [name for name, dtype in frame.schema.items() if dtype == pl.String and name in raw]
+    return settle(frame, late, dialect.decimal_comma), []
+
+
+def _as_strings(
+    source: Path | bytes, path: Path, dialect: Dialect, limit: int | None, zipped: bool, first: Exception
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Read all fields as strings, then find their types over all rows: for files that change their mind midway."""
+    if "more fields" in str(first):
+        raise _ragged(path, dialect, zipped) from first
+    if "utf-8" in str(first) and isinstance(source, Path):
+        data = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
+        try:
+            source = data.decode("cp1252").encode()
+        except UnicodeDecodeError:
+            source = data.decode("latin-1").encode()
+    findings: list[Finding] = []
+    try:
+        frame = _polars(source, dialect, limit, typed=False)
+    except pl.exceptions.PolarsError as error:
+        if "more fields" in str(error):
+            raise _ragged(path, dialect, zipped) from error
+        try:
+            frame = _polars(source, dialect, limit, typed=False, quote=None)
+        except pl.exceptions.PolarsError:
+            raise InputError(
+                "a text file must be a table",
+                f"{str(path)!r}, in which a quotation mark is not closed or a row is not whole",
+                "correct the file; fields that hold a delimiter or a line end must be quoted",
+            ) from error
+        message = "Quotation marks are not balanced, so they were read as ordinary characters."
+        findings = [Finding("quotes", None, message)]
+    return settle(frame, frame.columns, dialect.decimal_comma), findings
+
+
+def _polars(
+    source: Path | bytes, dialect: Dialect, limit: int | None, *, typed: bool, quote: str | None = '"'
+) -> pl.DataFrame:
+    return pl.read_csv(
+        source,
+        separator=dialect.separator,
+        eol_char=dialect.newline,
+        has_header=dialect.header,
+        quote_char=quote,
+        decimal_comma=dialect.decimal_comma and typed,
+        null_values=list(dialect.markers) if typed else None,
+        infer_schema=typed,
+        infer_schema_length=_LOOKAHEAD,
+        schema_overrides={name: pl.String for name in dialect.as_text} if typed else None,
+        n_rows=limit,
+        glob=False,
+    )
+
+
+def settle(frame: pl.DataFrame, names: list[str], decimal_comma: bool = False) -> pl.DataFrame:
+    """Give string columns the type that all of their values have: whole numbers, numbers, or truth values.
+
+    Missing markers are cleared, the weak ones (``-``, ``.``) where all else is a number. Codes with leading zeros stay
+    strings.
+    """
+    if not names:
+        return frame
+    frame, _ = strip_and_clear(frame, tuple(set(frame.columns) - set(names)))
+    return frame.with_columns([_settled(frame.get_column(name), decimal_comma) for name in names])
+
+
+def _settled(column: pl.Series, decimal_comma: bool) -> pl.Series:
+    known = column.filter(column.is_not_null() & ~column.is_in([*MARKERS, *WEAK_MARKERS]))
+    if not len(known) or known.str.contains(r"^0\d+$").any():
+        return column
+    if decimal_comma:
+        column, known = (series.str.replace(",", ".", literal=True) for series in (column, known))
+    for dtype in (pl.Int64, pl.Float64):
+        if (
+            not known.head(50).cast(dtype, strict=False).null_count()
+            and not known.cast(dtype, strict=False).null_count()
+        ):
+            return column.cast(dtype, strict=False)
+    folded = known.str.to_lowercase()
+    if folded.is_in(["true", "false"]).all():
+        lower = column.str.to_lowercase()
+        return pl.DataFrame({column.name: lower}).select(
+            pl.when(pl.col(column.name).is_in(["true", "false"])).then(pl.col(column.name) == "true").alias(column.name)
+        )[column.name]
+    return column
+
+
+def _drop_blank(frame: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[Finding]]:
+    if not all(frame.null_count().row(0)):
+        return frame, []
+    kept = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    blank = frame.height - kept.height
+    if not kept.height:
+        raise InputError(
+            "a table must have values", f"only blank or missing ones in {str(path)!r}", "choose another file"
+        )
+    if not blank or frame.width == 1:  # in a single column a blank line is a missing value
+        return frame, []
+    return kept, [Finding("blank-rows", None, f"{blank:,} blank rows were left out.", "info")]
+
+
+def _notes(dialect: Dialect) -> list[Finding]:
+    notes = []
+    if dialect.encoding not in ("utf-8", "utf-8-sig"):
+        notes.append(Finding("encoding", None, f"The file was read as {dialect.encoding}.", "info"))
+    if dialect.separator != ",":
+        name = _DELIMITER_NAMES[dialect.separator]
+        notes.append(Finding("delimiter", None, f"Fields are separated by {name}.", "info"))
+    if dialect.decimal_comma:
+        notes.append(Finding("decimal-comma", None, "Decimals are written with a comma.", "info"))
+    if not dialect.header:
+        shown = f"{dialect.names[0]} to {dialect.names[-1]}"
+        notes.append(Finding("no-header", None, f"The first row is data, so the columns are called {shown}."))
+    by_marker: dict[str, list[str]] = {}
+    for name, marker in dialect.marked:
+        if marker in MARKERS:
+            by_marker.setdefault(marker, []).append(name)
+    for marker, names in by_marker.items():
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        column = names[0] if len(names) == 1 else None
+        notes.append(Finding("missing-marker", column, f"{marker!r} was read as missing in {shown}.", "info"))
+    return notes
+
+
+def _check_short_rows(source: Path | bytes, path: Path, dialect: Dialect, zipped: bool) -> None:
+    """Find rows with too few fields, which Polars fills up in silence: the delimiters outside quotes are counted."""
+    if zipped and isinstance(source, Path):
+        source = gzip.decompress(path.read_bytes())
+    separators = lines = 0
+    inside = np.uint8(0)
+    blank = False
+    last = 10
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            data = np.frombuffer(piece, np.uint8)
+            separator, newline = data == ord(dialect.separator), data == ord(dialect.newline)
+            if b'"' in piece or inside:
+                open_ = np.bitwise_xor.accumulate((data == 34).view(np.uint8)) ^ inside
+                inside = open_[-1]
+                separator, newline = separator & (open_ == 0), newline & (open_ == 0)
+            separators += int(np.count_nonzero(separator))
+            lines += int(np.count_nonzero(newline))
+            blank = blank or b"\n\n" in piece or b"\n\r\n" in piece
+            last = int(data[-1])
+    lines += last != ord(dialect.newline)
+    if separators != lines * (len(dialect.names) - 1) or blank:
+        error = _ragged(path, dialect, zipped)
+        if error.got:
+            raise error
+
+
+def _ragged(path: Path, dialect: Dialect, zipped: bool) -> InputError:
+    """Return the error that names the first line whose number of fields is not the header's; empty if there is none."""
+    width = len(dialect.names)
+    must = "every row must have as many fields as the header"
+    with _open_text(path, dialect, zipped) as file:
+        reader = csv.reader(file, delimiter=dialect.separator)
+        for row in reader:
+            if row and len(row) != width:
+                fields = f"{len(row)} field{'s' * (len(row) != 1)}"
+                got = f"{fields} in line {reader.line_num} of {str(path)!r}, where the header has {width}"
+                do = "correct that line; a field that holds the delimiter must be quoted"
+                return InputError(must, got, do)
+    return InputError(must)
+
+
+@contextmanager
+def _open_text(path: Path, dialect: Dialect, zipped: bool) -> Iterator[TextIO]:
+    opener = gzip.open if zipped else open
+    with opener(path, "rt", encoding=dialect.encoding, errors="replace", newline="") as file:
+        yield file  # type: ignore[misc]  # text mode: both openers give a text file

@@ -1,0 +1,260 @@
+"""Schema inference: a role and a reason for every column of a table, and what looks wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from glia.core.errors import InputError, near
+from glia.data.find_leaks import find_leaks
+from glia.data.findings import (
+    arrange,
+    cardinality_findings,
+    duplicate_findings,
+    marker_findings,
+    missing_findings,
+    tail_findings,
+    target_findings,
+)
+from glia.data.frames import nan_to_null, to_frame
+from glia.data.markers import strip_and_clear
+from glia.data.roles_columns import Facts, decide
+from glia.data.roles_dates import find_date_format
+from glia.data.roles_numbers import number_share
+from glia.data.roles_scales import find_order
+from glia.data.schema import INPUT_ROLES, Column, Finding, Role, Schema, check_role
+from glia.data.targets import require_target
+from glia.data.unify import cast_columns, words_to_strings
+
+SAMPLE_ROWS = 20_000
+"""Rows that the costly checks look at; which ones depends on nothing but their number."""
+
+
+def infer_schema(
+    frame: object,
+    *,
+    target: str | Sequence[str] | None = None,
+    roles: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+) -> Schema:
+    """Infer what each column of a table is for.
+
+    Parameters
+    ----------
+    frame : frame, array or Table
+        Rows (N, D); everything that ``to_frame`` takes.
+    target : str or sequence of str, optional
+        Column or columns to be predicted.
+    roles : mapping of str to str, optional
+        Column → role, instead of the inferred one.
+    drop : sequence of str
+        Columns to leave out.
+
+    Returns
+    -------
+    Schema
+        With findings, the gravest first.
+
+    Raises
+    ------
+    InputError
+        If a named column or role does not exist, all columns are empty, used numbers are infinite, or nothing in a column
+        can be read in the role that was asked for.
+    """
+    return learn_schema(frame, target=target, roles=roles, drop=drop)[1]
+
+
+def learn_schema(
+    frame: object,
+    *,
+    target: str | Sequence[str] | None = None,
+    roles: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+) -> tuple[pl.DataFrame, Schema]:
+    """Do what ``infer_schema`` does, and also return all columns in the types of the schema."""
+    rows = to_frame(frame)
+    given = _given_roles(rows, target, roles, drop)
+    if not rows.height:
+        raise InputError("a table must have at least one row", "0 rows", "hand in rows")
+    orders = {name: tuple(dtype.categories) for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)}
+    rows, counts = strip_and_clear(
+        words_to_strings(nan_to_null(rows)), tuple(n for n, r in given.items() if r == "ignored")
+    )
+    findings = marker_findings(counts)
+    sample = _sample(rows)
+    missing, unique = _counts(rows)
+    spare = [name for name in rows.columns if given.get(name) not in ("target", "ignored", "group", "weight")]
+    columns: list[Column] = []
+    for name, dtype in rows.schema.items():
+        known = sample.get_column(name).drop_nulls()
+        if not len(known) and missing[name] < rows.height:
+            known = rows.get_column(name).drop_nulls().head(SAMPLE_ROWS)
+        facts = Facts(
+            name,
+            dtype,
+            rows.height,
+            missing[name],
+            unique[name],
+            rows.get_column(name),
+            known,
+            tuple(str(step) for step in orders.get(name, ())),
+            len(spare) <= 1,
+        )
+        column, found = (_as_asked(facts, given[name]), []) if name in given else decide(facts)
+        columns.append(column)
+        findings += found
+    _require_values(columns, rows.height)
+    rows, losses = cast_columns(rows, columns)
+    columns = _settle_types(rows, columns)
+    findings += [*losses, *_checks(rows, columns)]
+    return rows, Schema(tuple(columns), arrange(findings), rows.height)
+
+
+def plain_schema(
+    frame: pl.DataFrame,
+    *,
+    target: str | Sequence[str] | None = None,
+    roles: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+) -> Schema:
+    """Return a schema by types alone, without looking at a value: what ``read(..., infer=False)`` gives."""
+    given = _given_roles(frame, target, roles, drop)
+    columns = []
+    for name, dtype in frame.schema.items():
+        by_type: Role = "categorical"
+        if dtype.is_numeric():
+            by_type = "numeric"
+        elif dtype.is_temporal() and dtype not in (pl.Duration, pl.Time):
+            by_type = "datetime"
+        elif dtype.is_nested() or dtype in (pl.Null, pl.Object, pl.Binary):
+            by_type = "ignored"
+        columns.append(Column(name, given.get(name, by_type), type_name(dtype), "by its type"))
+    return Schema(tuple(columns), (), frame.height)
+
+
+def type_name(dtype: pl.DataType) -> str:
+    """Return the name of a Polars type without its parameters."""
+    return str(dtype).partition("(")[0]
+
+
+def _given_roles(
+    frame: pl.DataFrame, target: str | Sequence[str] | None, roles: Mapping[str, str] | None, drop: Sequence[str]
+) -> dict[str, Role]:
+    """Return the roles that the caller has set, checked."""
+    given: dict[str, Role] = {}
+    for name, role in (roles or {}).items():
+        _require_column(frame, name, "roles")
+        given[name] = check_role(role, name)
+    for name in [drop] if isinstance(drop, str) else drop:
+        _require_column(frame, name, "drop")
+        given[name] = "ignored"
+    for name in () if target is None else [target] if isinstance(target, str) else target:
+        require_target(frame.columns, name)
+        if given.get(name) not in (None, "target"):
+            raise InputError(
+                "a column must have one role",
+                f"{name!r} as target and as {given[name]}",
+                "choose one of them",
+            )
+        given[name] = "target"
+    return given
+
+
+def _require_column(frame: pl.DataFrame, name: str, where: str) -> None:
+    if name not in frame.columns:
+        raise InputError(f"{where} must name columns of the table", f"{where}={name!r}", near(str(name), frame.columns))
+
+
+def _as_asked(facts: Facts, role: Role) -> Column:
+    """Return a column in the role that its owner asked for."""
+    column = Column(facts.name, role, type_name(facts.dtype), "as asked", facts.missing, facts.unique)
+    words = facts.dtype == pl.String
+    if role == "numeric" and words:
+        style = number_share(facts.sample.head(2000).to_list())[1]
+        return replace(column, dtype="Float64", format=style)
+    if role == "target":
+        share, style = number_share(facts.sample.head(2000).to_list()) if words else (0.0, "")
+        column = replace(column, reason="to be predicted")
+        return replace(column, format=style) if share == 1.0 else column
+    if role == "datetime":
+        found = find_date_format(facts.sample.head(2000).to_list()) if words else None
+        return replace(column, dtype="Datetime", format=found.format if found else "")
+    if role == "ordinal":
+        return _ordinal_as_asked(facts, column)
+    if role in ("categorical", "text") and facts.dtype != pl.Boolean:
+        return replace(column, dtype="String")
+    return column
+
+
+def _ordinal_as_asked(facts: Facts, column: Column) -> Column:
+    values = facts.full.drop_nulls().unique().sort()
+    if facts.dtype.is_numeric():
+        whole = values.cast(pl.Int64, strict=False)
+        plain = whole if bool((whole == values).all()) else values
+        return replace(column, order=tuple(str(value) for value in plain))
+    texts = values.cast(pl.String).to_list()
+    found = facts.order or find_order(texts)
+    note = "" if found else "no order of these words is known, so they are in the order of the alphabet"
+    return replace(column, dtype="String", order=tuple(found or texts), note=note)
+
+
+def _sample(frame: pl.DataFrame) -> pl.DataFrame:
+    if frame.height <= SAMPLE_ROWS:
+        return frame
+    rng = np.random.default_rng(0)
+    return frame[np.sort(rng.choice(frame.height, SAMPLE_ROWS, replace=False))]
+
+
+def _counts(frame: pl.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the numbers of missing and of distinct values of each column."""
+    missing = dict(zip(frame.columns, frame.null_count().row(0), strict=True))
+    flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested() and dtype != pl.Object]
+    distinct = frame.select(pl.col(flat).n_unique()).row(0) if flat else ()
+    unique = {name: count - (missing[name] > 0) for name, count in zip(flat, distinct, strict=True)}
+    return missing, {name: unique.get(name, 0) for name in frame.columns}
+
+
+def _require_values(columns: Sequence[Column], rows: int) -> None:
+    others = [column for column in columns if column.role not in ("target", "weight", "group")]
+    if others and all(column.missing == rows for column in others):
+        raise InputError(
+            "at least one column must have values",
+            f"only missing ones in {', '.join(repr(column.name) for column in others[:10])}",
+            "hand in a table with values",
+        )
+    if not others:
+        raise InputError(
+            "there must be at least one column to learn from",
+            "none beside the target",
+            "hand in a table with further columns",
+        )
+
+
+def _settle_types(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Column]:
+    """Return the columns with the types that they really have now, and missing values as counted after the casts."""
+    missing = dict(zip(frame.columns, frame.null_count().row(0), strict=True))
+    return [
+        replace(column, dtype=type_name(frame.schema[column.name]), missing=missing[column.name]) for column in columns
+    ]
+
+
+def _checks(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Finding]:
+    findings = [
+        *missing_findings(columns, frame.height),
+        *cardinality_findings(columns, frame.height),
+        *duplicate_findings(frame, columns),
+        *tail_findings(_sample(frame), columns),
+    ]
+    candidates = [column.name for column in columns if column.role in INPUT_ROLES and column.role != "text"]
+    for column in columns:
+        if column.role != "target":
+            continue
+        if column.missing:
+            message = f"The target {column.name!r} is missing in {column.missing:,} of {frame.height:,} rows."
+            findings.append(Finding("target-missing", column.name, message))
+        if column.unique > 1:
+            findings += [*target_findings(frame, column.name), *find_leaks(frame, column.name, candidates)]
+    return findings

@@ -1,0 +1,116 @@
+"""Dates and times that are written as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+ISO: tuple[str, ...] = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.fZ",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+)
+FORMATS: tuple[str, ...] = (
+    *ISO,
+    "%Y-%m-%dT%H:%M:%S%.f%z",
+    "%Y-%m-%d %H:%M:%S%.f%z",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%m/%d/%y %H:%M",
+    "%d/%m/%y %H:%M",
+    "%m-%d-%Y",
+    "%d-%m-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d%b%Y",
+    "%d%b%Y:%H:%M:%S",
+    "%Y-%m",
+)
+NUMBER_FORMAT = "%Y%m%d"
+"""Dates as whole numbers, 20240131."""
+
+EARLIEST, LATEST = 1600, 2400
+
+
+@dataclass(frozen=True)
+class DateFormat:
+    """How dates are written.
+
+    Parameters
+    ----------
+    format : str
+        A format of ``strptime``.
+    share : float
+        Share of the values that it reads.
+    rival : str
+        Another format that reads all of them too, with day and month exchanged; else empty.
+    """
+
+    format: str
+    share: float
+    rival: str = ""
+
+
+def find_date_format(values: Sequence[str]) -> DateFormat | None:
+    """Return the format that reads most of the values, at least 95 %, or ``None``."""
+    probe = [value for value in values[:20] if any(c.isdigit() for c in value) and 6 <= len(value) <= 35]
+    if len(probe) < 0.8 * min(len(values), 20) or not probe:
+        return None
+    few = pl.Series("value", probe)
+    possible = [form for form in FORMATS if _share(few, form) > 0]
+    series = pl.Series("value", values)
+    shares = {form: _share(series, form) for form in possible}
+    if not shares:
+        return None
+    best = max(shares, key=lambda form: shares[form])
+    if shares[best] < 0.95:
+        return None
+    swapped = best.replace("%m", "\0").replace("%d", "%m").replace("\0", "%d")
+    rival = swapped if swapped != best and shares.get(swapped, 0.0) == shares[best] else ""
+    return DateFormat(best, shares[best], rival)
+
+
+def date_expr(column: str, form: str) -> pl.Expr:
+    """Return the expression of a string column as Datetime without zone (UTC where zones are given).
+
+    What the format does not read is tried in ISO form; what is no date becomes null.
+    """
+    text = pl.col(column)
+    tries = [_parse(text, form)] + [_parse(text, iso) for iso in ISO if iso != form]
+    return pl.coalesce(tries).alias(column)
+
+
+def _parse(text: pl.Expr, form: str) -> pl.Expr:
+    if form.endswith("%z"):
+        moment = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
+    else:
+        moment = text.str.to_datetime(form, time_unit="us", strict=False)
+    # %Y also reads two digits: "05" is not the year 5
+    return pl.when(moment.dt.year().is_between(EARLIEST, LATEST)).then(moment)
+
+
+def _share(series: pl.Series, form: str) -> float:
+    parsed = series.to_frame("value").select(_parse(pl.col("value"), form)).to_series()
+    return 1.0 - parsed.null_count() / len(series)

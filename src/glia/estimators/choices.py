@@ -1,0 +1,96 @@
+"""What Glia chooses where a setting is "auto": every choice with its reason, kept on the estimator and in the run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from glia.core.errors import InputError
+from glia.core.protocols import Task
+from glia.engine.optimizer_settings import Optimizer
+from glia.nn import MLP
+
+EFFORTS = {"quick": 0.3, "default": 1.0, "best": 3.0}
+"""Effort → share of the default number of optimizer steps."""
+SMALL = 100
+"""Below this many rows none are held out for validation: they would cost more than they tell."""
+
+
+@dataclass
+class Choices:
+    """Settled values of a fit; ``why`` says how those that were "auto" came about."""
+
+    network: Any
+    optimizer: Optimizer
+    lr: float | None
+    schedule: Any
+    batch_size: int
+    epochs: int
+    patience: int
+    why: dict[str, dict[str, Any]]
+
+
+def choose(params: dict[str, Any], *, rows: int, task: Task, features: int) -> Choices:
+    """Settle every "auto" of an estimator's parameters.
+
+    Parameters
+    ----------
+    params : dict
+        ``get_params(deep=False)``.
+    rows, features : int
+        Training rows, and columns of the prepared tensor.
+    task : Task
+        What is predicted.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+    why: dict[str, dict[str, Any]] = {}
+
+    def settle(name: str, auto: Any, reason: str) -> Any:
+        value = params.get(name, "auto")
+        if isinstance(value, str) and value == "auto":
+            why[name] = {"value": auto if isinstance(auto, (int, float, str)) else repr(auto), "why": reason}
+            return auto
+        return value
+
+    effort = params.get("effort", "default")
+    if effort not in EFFORTS:
+        raise InputError("effort must be quick, default or best", f"effort={effort!r}")
+    batch = _whole("batch_size", settle("batch_size", *_batch_size(rows)))
+    steps_per_epoch = max(1, math.ceil(rows / batch))
+    steps = int((600 + 2.2 * math.sqrt(rows) * 20) * EFFORTS[effort])
+    auto_epochs = max(8, min(400, round(steps / steps_per_epoch)))
+    reason = f"about {steps} steps of {batch} rows ({effort} effort)"
+    epochs = _whole("epochs", settle("epochs", auto_epochs, reason))
+    width = 256 if rows >= 2000 else 128
+    network = settle(
+        "network",
+        MLP(hidden=(width, width), activation="silu", dropout=0.15 if rows >= 500 else 0.0),
+        f"two layers of {width} for {rows} rows and {features} columns",
+    )
+    rule = settle("optimizer", Optimizer("adamw", weight_decay=0.02, clip_norm=1.0), "the usual rule for tables")
+    optimizer = rule if isinstance(rule, Optimizer) else Optimizer(rule)
+    lr = settle("lr", 2e-3 if optimizer.name == "adamw" else None, "the usual rate of this optimizer at this width")
+    if lr is not None and not (isinstance(lr, (int, float)) and lr > 0 and math.isfinite(lr)):
+        raise InputError("lr must be a finite number above 0", f"lr={lr!r}")
+    schedule = settle("schedule", "cosine", "a slow end lets the weights settle")
+    stopping = params.get("early_stopping", "auto")
+    patience = max(8, epochs // 4) if stopping == "auto" or stopping is True else int(stopping or 0)
+    if stopping == "auto":
+        why["early_stopping"] = {"value": patience, "why": "a quarter of the epochs, at least 8"}
+    return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why)
+
+
+def _batch_size(rows: int) -> tuple[int, str]:
+    size = min(512, max(32, 2 ** round(math.log2(max(rows, 1) / 64 + 1e-9)))) if rows > 200 else max(rows, 1)
+    return size, "about 64 steps per epoch, within 32 to 512" if rows > 200 else "all rows at once, they are few"
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < 1:
+        raise InputError(f"{name} must be 'auto' or a whole number of at least 1", f"{name}={value!r}")
+    return int(value)

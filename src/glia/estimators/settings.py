@@ -1,0 +1,119 @@
+"""The settings of ``glia fit``: Python arguments, flags, ``settings.toml`` and JSON schema in one class."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from glia.core.errors import InputError
+from glia.core.settings import REQUIRED, Settings, setting
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Auto = Literal["auto"]
+ColumnRole = Literal[
+    "numeric", "categorical", "ordinal", "datetime", "text", "id", "ignored", "target", "group", "weight"
+]
+
+_DATA, _SPLIT, _NETWORK, _PREPARE, _OBJECTIVE = "Data", "Splitting", "Network", "Preparation", "Objective"
+_TRAINING, _JUDGING, _MACHINE = "Training", "Judging", "Machine"
+
+
+class FitSettings(Settings):
+    """Everything that decides a run; "auto" where Glia chooses from the data and records its choice."""
+
+    data: str = setting(REQUIRED, "the table to learn from: CSV, TSV, Parquet, Arrow or JSON lines", group=_DATA)
+    target: str | list[str] = setting(REQUIRED, "the column to predict; several for several outputs", group=_DATA)
+    out: str = setting("run", "folder for the model, the report and the record", group=_DATA)
+    task: Auto | Literal["binary", "multiclass", "multilabel", "regression"] = setting(
+        "auto", "what is predicted; auto tells it from the target", group=_DATA
+    )
+    roles: dict[str, ColumnRole] = setting(
+        {}, "roles of columns where the inferred one is wrong", group=_DATA, flag="--role"
+    )
+    drop: list[str] = setting([], "columns to leave out", group=_DATA)
+    weight: str | None = setting(None, "column of sample weights", group=_DATA)
+    max_rows: Count | None = setting(None, "read at most this many rows", group=_DATA)
+
+    split: Literal["random", "group", "time"] = setting("random", "how rows are divided into parts", group=_SPLIT)
+    group: str | None = setting(None, "column whose equal values stay in one part (split = group)", group=_SPLIT)
+    time: str | None = setting(None, "column by which the latest rows become the test (split = time)", group=_SPLIT)
+    test_fraction: Share = setting(0.2, "share of the rows kept for the final test", group=_SPLIT)
+    validation_fraction: Share = setting(
+        0.15, "share of the rows kept for early stopping and calibration", group=_SPLIT
+    )
+
+    network: str = setting("auto", "the network's family by name", group=_NETWORK)
+    hidden: list[Count] | None = setting(None, "widths of the hidden layers, first to last", group=_NETWORK)
+    activation: str = setting("auto", "activation by name", group=_NETWORK)
+    norm: str = setting("auto", "normalisation between layers by name, or none", group=_NETWORK)
+    dropout: Auto | Annotated[float, Field(ge=0, lt=1)] = setting(
+        "auto", "share of the activations that is dropped in training", group=_NETWORK
+    )
+
+    impute: str = setting("auto", "how missing values are filled in", group=_PREPARE)
+    scale: str = setting("auto", "how numbers are scaled", group=_PREPARE)
+    encode: str = setting("auto", "how categories become numbers", group=_PREPARE)
+    numeric_embedding: str = setting("auto", "how numbers are embedded", group=_PREPARE)
+
+    loss: str = setting("auto", "loss by name", group=_OBJECTIVE)
+    l1: NotNegative = setting(0.0, "strength of the L1 penalty, which makes weights exactly zero", group=_OBJECTIVE)
+    l2: NotNegative = setting(0.0, "strength of the L2 penalty in the loss", group=_OBJECTIVE)
+    weight_decay: Auto | NotNegative = setting("auto", "decoupled weight decay of the optimizer", group=_OBJECTIVE)
+    class_weight: Literal["balanced"] | None = setting(
+        None, "balanced gives rare classes the weight of common ones", group=_OBJECTIVE
+    )
+
+    optimizer: str = setting("auto", "optimizer by name", group=_TRAINING)
+    lr: Auto | Rate = setting("auto", "learning rate", group=_TRAINING)
+    schedule: str = setting("auto", "learning-rate schedule by name", group=_TRAINING)
+    batch_size: Auto | Count = setting("auto", "rows per step", group=_TRAINING)
+    epochs: Auto | Count = setting("auto", "most passes over the training rows", group=_TRAINING)
+    early_stopping: bool | Count = setting(
+        True, "stop when the validation loss no longer falls; a number is the patience in epochs", group=_TRAINING
+    )
+    effort: Literal["quick", "default", "best"] = setting(
+        "default", "how much time a good result is worth", group=_TRAINING
+    )
+
+    coverage: Share = setting(0.9, "share of cases that a prediction interval is to contain", group=_JUDGING)
+    baselines: bool = setting(True, "compare with classic models", group=_JUDGING)
+    bootstrap: Annotated[int, Field(ge=0)] = setting(
+        500, "resamples behind each interval in the report; 0 for no intervals", group=_JUDGING
+    )
+    importance_repeats: Annotated[int, Field(ge=0)] = setting(
+        5, "shuffles per column for permutation importance; 0 to leave it out", group=_JUDGING
+    )
+
+    precision: Auto | Literal["float32", "bfloat16", "float64"] = setting("auto", "number format", group=_MACHINE)
+    device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:0, mps", group=_MACHINE)
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(0, "the one seed of everything random", group=_MACHINE)
+
+    @property
+    def targets(self) -> list[str]:
+        """The target columns, also when there is one."""
+        return [self.target] if isinstance(self.target, str) else list(self.target)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> FitSettings:
+        """Check what no field can say alone."""
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise InputError(
+                "some rows must remain for training",
+                f"test_fraction={self.test_fraction} and validation_fraction={self.validation_fraction}",
+                "make them smaller: together below 1",
+            )
+        for split, column in (("group", self.group), ("time", self.time)):
+            if self.split == split and column is None:
+                raise InputError(f"a split by {split} must name its column", f"no {split}", f"set {split} to a column")
+        if not self.targets or len(set(self.targets)) < len(self.targets) or not all(self.targets):
+            raise InputError(
+                "the targets must be one or more different columns", f"target={self.target!r}", "name each once"
+            )
+        lost = sorted(set(self.targets) & set(self.drop))
+        if lost:
+            raise InputError("the target must not be left out", f"drop={lost}", "take it off the dropped columns")
+        return self

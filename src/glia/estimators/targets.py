@@ -1,0 +1,177 @@
+"""What is predicted, as tensors and back: classes, labels or values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from glia.core.errors import InputError
+from glia.core.protocols import Task
+
+
+def as_array(y: Any) -> NDArray[Any]:
+    """Return a target of any container as an array (N,) or (N, T).
+
+    Raises
+    ------
+    InputError
+        If there is no target, or it holds missing values.
+    """
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None")
+    array = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+    if array.dtype.kind == "c":
+        raise InputError("targets must be real", f"dtype={array.dtype}: Complex data not supported")
+    missing = np.array([v is None or v != v for v in array.ravel()]) if array.dtype == object else None
+    if missing is not None and missing.any():
+        raise InputError(
+            "the target must have a value in every row", f"{int(missing.sum())} missing", "drop these rows"
+        )
+    return np.asarray(array)
+
+
+@dataclass
+class ClassTarget:
+    """Class labels ↔ the tensors that losses want.
+
+    Attributes
+    ----------
+    classes : ndarray
+        Sorted labels; for multi-label work the positions of the labels.
+    task : Task
+    """
+
+    classes: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    task: Task = "binary"
+
+    def fit(self, y: NDArray[Any], classes: Any = None) -> ClassTarget:
+        """Learn the classes.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two classes, or the target looks like a quantity.
+        """
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise InputError("the target must have a value in every row", "Input y contains NaN or infinity")
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        if kind == "multilabel-indicator":
+            self.task, self.classes = "multilabel", np.arange(y.shape[1])
+            return self
+        if kind == "multiclass-multioutput":
+            raise InputError(
+                "several targets at once must be 0 or 1 each (multi-label)", "a target of several columns of classes"
+            )
+        self.classes = np.unique(y if classes is None else np.asarray(classes))
+        if len(self.classes) < 2:
+            raise InputError(
+                "the target must have at least two classes",
+                f"one class: {self.classes.tolist()[0]!r}",
+                "check the rows or choose another target",
+            )
+        self.task = "binary" if len(self.classes) == 2 else "multiclass"
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes or labels."""
+        return len(self.classes)
+
+    def encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return float32 (N,) of 0 and 1, int64 (N,) class numbers, or float32 (N, L).
+
+        Raises
+        ------
+        InputError
+            If a label was not among the classes.
+        """
+        if self.task == "multilabel":
+            return np.asarray(y, dtype=np.float32)
+        where = np.searchsorted(self.classes, y)
+        where = np.clip(where, 0, len(self.classes) - 1)
+        strange = self.classes[where] != y
+        if strange.any():
+            raise InputError(
+                "labels must be among the classes that were fitted",
+                f"{np.asarray(y)[strange][0]!r}",
+                f"the classes are {self.classes.tolist()[:20]}",
+            )
+        return where.astype(np.float32 if self.task == "binary" else np.int64)
+
+    def decide(self, probability: NDArray[Any]) -> NDArray[Any]:
+        """Return labels for probabilities (N, C), or 0/1 (N, L) for multi-label work."""
+        if self.task == "multilabel":
+            return (probability > 0.5).astype(np.int64)
+        return np.asarray(self.classes[probability.argmax(axis=1)])
+
+
+@dataclass
+class ValueTarget:
+    """Quantities ↔ standardised float32 (N, T).
+
+    Attributes
+    ----------
+    mean, scale : ndarray (T,)
+        What was subtracted and divided by.
+    single : bool
+        Whether y was (N,): predictions then are too.
+    """
+
+    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    scale: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    single: bool = True
+    task: Task = "regression"
+
+    def fit(self, y: NDArray[Any], weight: NDArray[Any] | None = None, *, standardise: bool = True) -> ValueTarget:
+        """Learn location and scale; a constant target keeps scale 1.
+
+        Raises
+        ------
+        InputError
+            If a value is not a finite number.
+        """
+        columns = self._columns(y)
+        self.single = y.ndim == 1
+        self.mean, self.scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
+        if standardise:
+            self.mean = np.average(columns, axis=0, weights=weight)
+            spread = np.sqrt(np.average((columns - self.mean) ** 2, axis=0, weights=weight))
+            self.scale = np.where(spread > 0, spread, 1.0)
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Number of targets."""
+        return len(self.mean)
+
+    def encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return standardised targets, float32 (N, T)."""
+        return ((self._columns(y) - self.mean) / self.scale).astype(np.float32)
+
+    def decode(self, output: NDArray[Any]) -> NDArray[np.float64]:
+        """Return values in the target's own units, (N,) or (N, T)."""
+        values = output.astype(np.float64) * self.scale + self.mean
+        return values[:, 0] if self.single else values
+
+    @staticmethod
+    def _columns(y: NDArray[Any]) -> NDArray[np.float64]:
+        try:
+            columns = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "the target of a regression must be numbers", str(error), "use Classifier for classes"
+            ) from error
+        if not np.isfinite(columns).all():
+            raise InputError("the target must have a value in every row", "Input y contains NaN or infinity")
+        return columns
+
+
+def class_column(y: NDArray[Any]) -> NDArray[Any]:
+    """Return a column vector of labels as (N,), with scikit-learn's warning; leave indicator matrices alone."""
+    return y if y.ndim == 2 and y.shape[1] > 1 else np.asarray(column_or_1d(y, warn=True))

@@ -1,0 +1,243 @@
+"""A run's record as one self-contained page: template, style and script are real files, put together here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+from markupsafe import Markup
+
+from glia.core.results import jsonable
+from glia.report import words
+from glia.report.charts import miniature
+from glia.report.figures import (
+    calibration_chart,
+    groups_chart,
+    importance_chart,
+    learning_charts,
+    mistakes_charts,
+    models_charts,
+)
+from glia.report.verdict import advice, key_figures, outcome, remarks, verdict
+
+_SEVERITIES = ("failure", "warning", "note")
+MOST_COLUMNS = 30
+"""Columns of the profile, and of a hard row, that are shown unfolded."""
+
+
+class _PackageLoader(BaseLoader):
+    """Finds templates among the package's files, also where the package is a zip."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
+        found = files("glia.report").joinpath("templates", template)
+        if not found.is_file():
+            raise TemplateNotFound(template)
+        return found.read_text(encoding="utf-8"), None, None
+
+
+def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
+    """Return the report of a run as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    record : mapping
+        The run's record (``run.json``); any section may be absent or None.
+    history : sequence of mappings
+        One entry an epoch: ``epoch``, ``train/loss``, ``valid/loss``, other metrics, ``lr``, ``seconds``.
+
+    Returns
+    -------
+    str
+        HTML. All data are escaped, and the page's policy forbids every request and every script but its own.
+    """
+    data: dict[str, Any] = jsonable(dict(record))
+    epochs: list[dict[str, Any]] = jsonable([dict(row) for row in history])
+    style, script = _static("report.css"), _static("report.js")
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        r=_Section(data),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        verdict=verdict(data),
+        advice=advice(data),
+        outcome=outcome(data),
+        key_figures=key_figures(data),
+        warnings=_warnings(data, epochs),
+        models=models_charts(data),
+        scores=_scores(data),
+        mistakes=mistakes_charts(data),
+        groups=groups_chart(data),
+        hardest=_hardest(data),
+        calibration=calibration_chart(data),
+        importance=importance_chart(data),
+        learning=learning_charts(data, epochs),
+        profile=_profile(data),
+        most_columns=MOST_COLUMNS,
+    )
+
+
+class _Section(dict[str, Any]):
+    """A mapping whose missing keys are empty sections, so that templates ask for ``r.network.name`` freely."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.get(name)
+        return _Section(value or {}) if value is None or isinstance(value, dict) else value
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=_PackageLoader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.finalize = lambda value: (
+        words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    )
+    environment.filters |= {
+        "block": _block,
+        "cell": _cell,
+        "duration": _duration,
+        "headed": words.headed,
+        "label": words.label,
+        "nbsp": lambda text: str(text).replace(" %", "\u00a0%"),
+        "number": words.number,
+        "percent": words.percent,
+        "pretty": _pretty,
+        "shorten": words.shorten,
+    }
+    environment.tests["number"] = words.is_number
+    return environment
+
+
+@lru_cache(maxsize=4)
+def _static(name: str) -> str:
+    return files("glia.report").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    """Return a policy's source expression for an inline file: no other style or script will run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _block(value: Any) -> Markup:
+    """Return JSON for a data block: no character of it can end the element."""
+    text = json.dumps(jsonable(value), ensure_ascii=True, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _pretty(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(jsonable(value), ensure_ascii=False, indent=1)
+
+
+def _cell(value: Any) -> str:
+    """Return a value for a table's cell."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return words.number(value, 4)
+    if value is None:
+        return words.DASH
+    return words.shorten(value if isinstance(value, str) else _pretty(value), 120)
+
+
+def _duration(seconds: Any) -> str:
+    if not words.is_number(seconds):
+        return words.DASH
+    if seconds < 120:
+        return f"{words.number(float(seconds), 2)} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def _warnings(data: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    given = [dict(w) for w in (data.get("schema") or {}).get("warnings") or []]
+    found = given + [dict(r) for r in remarks(data, epochs)]
+    told = [
+        {
+            "severity": w.get("severity") if w.get("severity") in _SEVERITIES else "warning",
+            "column": w.get("column"),
+            "message": w.get("message") or w.get("code") or "",
+        }
+        for w in found
+    ]
+    return sorted(told, key=lambda w: _SEVERITIES.index(w["severity"]))
+
+
+def _scores(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every metric of every model as a table."""
+    info = data.get("metric_info")
+    metrics = data.get("metrics") or {}
+    models = [("this network", metrics.get("test") or {}, data.get("training") or {})]
+    models += [(str(b.get("name")), b.get("metrics") or {}, b) for b in data.get("baselines") or []]
+    models = [model for model in models if model[1]]
+    names = list(dict.fromkeys(name for _, found, _ in models for name in found))
+    heads = [
+        {
+            "name": words.headed(words.label(name, info)),
+            "more": words.greater_is_better(name, info),
+            "primary": name == data.get("primary"),
+            "description": str(((info or {}).get(name) or {}).get("description") or ""),
+        }
+        for name in names
+    ]
+    rows = [
+        {
+            "name": name,
+            "network": place == 0 and bool(metrics.get("test")),
+            "seconds": rest.get("seconds"),
+            "cells": [
+                {
+                    "value": words.figure_text(m, found.get(m), info),
+                    "range": words.range_text(m, found.get(m), info),
+                    "raw": (found.get(m) or {}).get("value"),
+                }
+                for m in names
+            ],
+        }
+        for place, (name, found, rest) in enumerate(models)
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+def _hardest(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hardest rows, with the columns that matter most first."""
+    keys = ("row", "truth", "prediction", "confidence", "loss", "values")
+    rows = [{key: row.get(key) for key in keys} for row in data.get("hardest") or []]
+    order = [str(i.get("column")) for i in data.get("importance") or []]
+    columns = list(dict.fromkeys(name for row in rows for name in (row["values"] or {})))
+    target = data.get("target")
+    columns = sorted((c for c in columns if c != target), key=lambda c: order.index(c) if c in order else len(order))
+    sure = any(words.is_number(row["confidence"]) for row in rows)
+    return {"rows": rows, "columns": columns[:8], "left": max(0, len(columns) - 8), "sure": sure}
+
+
+def _profile(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a line for each column: what the schema says, what the profile counted, and its miniature."""
+    columns = {str(c.get("name")): dict(c) for c in (data.get("schema") or {}).get("columns") or []}
+    for c in columns.values():
+        c.setdefault("missing", None)
+    # the schema counts missing values, the profile gives their share
+    rows = (data.get("source") or {}).get("rows")
+    for c in columns.values():
+        if words.is_number(c["missing"]) and words.is_number(rows) and rows and isinstance(c["missing"], int):
+            c["missing"] = c["missing"] / rows
+    for entry in data.get("profile") or []:
+        known = columns.setdefault(str(entry.get("name")), {})
+        known.update({key: value for key, value in entry.items() if value not in (None, "")})
+    lines = []
+    for name, c in columns.items():
+        line = {"name": name, "target": name == data.get("target"), "picture": None, "says": ""}
+        line |= {key: c.get(key) for key in ("role", "dtype", "missing", "unique", "reason", "note", "top", "other")}
+        counts, numbers = (c.get("histogram") or {}).get("counts"), c.get("numbers") or {}
+        if counts:
+            line["picture"] = miniature(counts, f"Distribution of {words.shorten(name, 60)}")
+            low, middle, high = (words.number(numbers.get(key)) for key in ("min", "median", "max"))
+            line["says"] = f"{low} … {middle} … {high}"
+        lines.append(line)
+    return lines
