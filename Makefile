@@ -17,17 +17,21 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## make .venv with the locked versions
+	@echo "ready: .venv"
 
+# An environment that was moved or whose interpreter is gone is made anew. `-qq`: only errors.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PY) -c '' 2>/dev/null || { \
-	  for candidate in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	    [ -n "$$candidate" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found="$$candidate" && break; \
+	  if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- python3 python3.14 python3.13 python3.12 python3.11 python; fi; \
+	  found=; \
+	  for candidate; do \
+	    "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found="$$candidate" && break; \
 	  done; \
-	  [ -n "$$found" ] || { echo 'Python must be 3.11 or newer · none was found · install one, or: make PYTHON=/path/to/python' >&2; exit 2; }; \
-	  echo "making .venv with the locked versions (a few minutes, once)"; \
+	  [ -n "$$found" ] || { echo "Python must be 3.11 or newer · got none among: $$* · install one, or: make PYTHON=/path/to/python" >&2; exit 2; }; \
+	  echo "making .venv with the locked versions (some minutes, once)"; \
 	  "$$found" -m venv --clear .venv; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(STAMP) ## fit a network on the bundled Adult census table and write a report into demo/

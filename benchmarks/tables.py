@@ -46,11 +46,15 @@ class RealTable:
         """Whether its package is installed."""
         return not self.package or find_spec(self.package) is not None
 
-    @cache
     def load(self) -> tuple[pl.DataFrame, pl.Series]:
         """Return the columns to predict from, and the target; rows without a target are left out."""
-        table = self.read().filter(pl.col(self.target).is_not_null())
-        return table.drop(self.target), table[self.target]
+        return _load(self)
+
+
+@cache
+def _load(table: RealTable) -> tuple[pl.DataFrame, pl.Series]:
+    rows = table.read().filter(pl.col(table.target).is_not_null())
+    return rows.drop(table.target), rows[table.target]
 
 
 def _bundled(name: str) -> RealTable:
@@ -71,7 +75,7 @@ def _r(name: str, task: str, target: str, package: str, licence: str, read: Call
 
 
 def _modeldata(item: str, task: str, target: str) -> RealTable:
-    return _r(item, task, target, f"modeldata/{item}", "MIT (modeldata)", lambda: _from_r("modeldata", item))
+    return _r(item, task, target, f"modeldata/{item}", "MIT (modeldata package)", lambda: _from_r("modeldata", item))
 
 
 def _flights() -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -129,3 +130,13 @@ def test_command_line(tmp_path, capsys):
     assert out.exists() and "178 rows" in capsys.readouterr().out
     assert command.main(["wines", str(out)]) == 2
     assert "did you mean 'wine'?" in capsys.readouterr().err
+
+
+def test_the_page_lists_every_set_with_its_size_and_licence():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").splitlines()
+    for name in ALL:
+        one = get(name)
+        (row,) = [line for line in page if line.startswith(f"| `{name}` |")]
+        assert f"| {one.rows:,} × {one.columns} |" in row
+        assert f"`{one.target}`" in row or not one.target
+        assert one.licence.split(",")[0] in row or "none stated" in row

@@ -7,6 +7,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from glia.core.errors import InputError
 from glia.core.layout import Feature
+from glia.data.encode import CategoryLimits
 from glia.data.preparation import Preparation
 
 
@@ -75,7 +76,7 @@ def test_missing_is_a_category_of_its_own():
 
 
 def test_rare_categories_are_pooled_and_unseen_ones_join_them():
-    train = column(["a"] * 5 + ["b"] * 5 + ["r", "s"])
+    train = column(["a"] * 50 + ["b"] * 50 + ["r", "s"])
     fitted = Preparation().fit(train)
     assert list(fitted.get_feature_names_out()) == ["c=(other)", "c=a", "c=b"]
     np.testing.assert_array_equal(fitted.transform(column(["r", "new", "b"])), [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
@@ -136,6 +137,12 @@ def test_the_same_category_in_different_dtypes():
 def test_booleans_make_one_column():
     found = Preparation().fit_transform(column([True, False, True]))
     np.testing.assert_array_equal(found, [[1], [0], [1]])
+
+
+@pytest.mark.parametrize(("rows", "least"), [(49, 1), (50, 2), (4000, 4), (10**6, 10)])
+def test_what_is_rare_grows_with_the_rows(rows, least):
+    assert CategoryLimits().least(rows) == least
+    assert CategoryLimits(rare=3).least(rows) == 3
 
 
 def test_a_column_of_one_value_or_of_none():

@@ -96,8 +96,6 @@ def test_only_training_rows_are_learned_from(train, other, another):
         np.testing.assert_array_equal(fitted.transform(pl.concat([train, rows]))[: len(train)], alone)
     again = fit(train)
     assert json.dumps(again.to_state()[0]) == json.dumps(fitted.to_state()[0])
-    perturbed = fit(pl.concat([train, train.with_columns(pl.col("i") + 5)]))
-    assert perturbed is not None  # negative control: other training rows may well change what is learned
 
 
 def test_negative_control_other_training_rows_change_what_is_learned():

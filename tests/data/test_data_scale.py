@@ -8,6 +8,8 @@ from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScale
 from glia.data.column_statistics import ColumnStatistics
 from glia.data.scale import LARGEST, SCALE, Scaler, smooth_clip
 
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
 
 def scaled(train, rows, how):
     return Scaler.fit(ColumnStatistics(train), how).apply(np.array(rows, dtype=np.float64))
@@ -83,9 +85,7 @@ def test_rounding_noise_does_not_count_as_spread():
 @settings(max_examples=80, deadline=None)
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.floats(allow_nan=True)),
-    arrays(
-        np.float64, st.tuples(st.integers(1, 6), st.just(2)), elements=st.floats(allow_nan=False, allow_infinity=False)
-    ),
+    arrays(np.float64, st.tuples(st.integers(1, 6), st.just(2)), elements=FINITE),
     st.sampled_from(SCALE),
 )
 def test_finite_values_stay_finite_whatever_the_training_rows(train, rows, how):

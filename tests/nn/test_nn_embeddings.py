@@ -35,6 +35,14 @@ def test_piecewise_linear_worked_example():
     assert not ple.state_dict()  # all of it follows from the layout
 
 
+def test_piecewise_linear_loses_nothing():
+    edges = torch.tensor([-2.0, -0.5, 0.25, 3.0], dtype=torch.float64)
+    x = torch.randn(200, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 4
+    ple = PiecewiseLinear([edges.tolist()]).double()
+    # The values times the widths of their bins add up to the way from the first edge.
+    torch.testing.assert_close(edges[0] + (ple(x) * edges.diff()).sum(1), x[:, 0], rtol=1e-6, atol=1e-6)
+
+
 def test_piecewise_linear_is_continuous_and_needs_increasing_bins():
     ple = PiecewiseLinear([(-1.0, 0.5, 0.7, 2.0)])
     x = torch.linspace(-3, 4, 2001).unsqueeze(1)
@@ -70,6 +78,8 @@ def test_codes_equal_plain_embeddings_of_each_column():
     plain = [nn.functional.embedding(codes[:, i].long(), module.vectors(i)) for i in range(4)]
     assert torch.equal(module(codes), torch.cat([plain[0], plain[2], plain[1], plain[3]], dim=1))
     assert module.out_features == 12 and len(module.tables) == 2
+    rows = codes[:, :1].long()
+    assert torch.equal(nn.Embedding.forward(module.tables[0], rows), module.tables[0](rows))
     module(codes).sum().backward()
     counts = torch.stack([(codes[:, 1] == code).sum() for code in range(10)])
     assert module.tables[1].weight.grad[:10, 0].tolist() == counts.tolist()

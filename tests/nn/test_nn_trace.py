@@ -46,7 +46,7 @@ def test_trace_of_an_mlp_names_its_layers():
     before = [m.training for m in network.modules()]
     running = network.last_norm.running_mean.clone()
     x = torch.randn(6, 2)
-    result = trace(network, x)
+    result = network.trace(x)
     assert [m.training for m in network.modules()] == before and untouched(network)
     assert torch.equal(network.last_norm.running_mean, running)
     assert result.layers[0].name == "stem" and result.layers[-1].name == "output"

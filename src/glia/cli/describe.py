@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from glia.cli.flags import verb
 from glia.cli.output import Terminal
@@ -17,6 +19,9 @@ class DescribeSettings(Settings):
 
     data: str = setting(REQUIRED, "a table, or a model file (.glia)")
     target: str | list[str] | None = setting(None, "the column to predict; finds columns that give it away")
+    roles: dict[str, str] = setting({}, "roles of columns where the inferred one is wrong", flag="--role")
+    drop: list[str] = setting([], "columns to leave out")
+    max_rows: Annotated[int, Field(ge=1)] | None = setting(None, "read at most this many rows")
 
 
 @verb(DescribeSettings, "data")
@@ -27,7 +32,10 @@ def command(settings: DescribeSettings, terminal: Terminal) -> None:
         return
     from glia.data import describe
 
-    terminal.answer(describe(settings.data, target=settings.target))
+    found = describe(
+        settings.data, target=settings.target, roles=settings.roles, drop=settings.drop, limit=settings.max_rows
+    )
+    terminal.answer(found)
 
 
 def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:

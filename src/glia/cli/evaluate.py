@@ -30,10 +30,15 @@ def command(settings: EvaluateSettings, terminal: Terminal) -> None:
     from glia.estimators.persist import load
 
     model = load(settings.model)
-    frame = read(settings.data).frame
+    frame = read(settings.data, infer=False).frame
     for target in targets:
         if target not in frame.columns:
             raise InputError("the data must hold the target", f"no column {target!r}", near(target, frame.columns))
+    frame = frame.drop_nulls(targets)
+    if not frame.height:
+        raise InputError(
+            "the target must have values", f"only missing ones in {', '.join(targets)}", "check the column"
+        )
     y = frame[targets[0]] if len(targets) == 1 else frame.select(targets)
     terminal.answer(model.evaluate(frame.drop(targets), y))
 

@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status.
 
-    It is 0, 1 after something unexpected, 2 after a mistake of the user's, 130 after Ctrl-C and 141 where the reader of the
-    output has gone.
+    It is 0, 1 after something unexpected, 2 after a mistake of the user's, 130 after Ctrl-C and 141 where the reader of
+    the output has gone.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # characters that the terminal lacks must not end a run
@@ -76,8 +76,8 @@ def _dispatch(arguments: list[str]) -> int:
         raise InputError("the first word must be a verb", repr(verb), near(verb, VERBS))
     try:
         status = build(verb)(arguments or ["--help"], prog_name="glia", standalone_mode=False)
-    except SystemExit as error:  # Typer leaves this way when the reader of its help has gone
-        return error.code if isinstance(error.code, int) else PIPE_CLOSED
+    except SystemExit:  # in this mode, Typer leaves so only when the reader of the output has gone
+        return PIPE_CLOSED
     except Exception as error:
         usage = command_line_error(error, f"glia {verb}" if verb else "glia")
         if usage is None:
@@ -90,7 +90,9 @@ def _dispatch(arguments: list[str]) -> int:
 
 def build(verb: str | None) -> typer.Typer:
     """Return the application, in which only ``verb`` is real; of the others there is but the line in the help."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, help=import_module("glia").__doc__)
+    app = typer.Typer(
+        add_completion=False, rich_markup_mode=None, help="Neural networks that can be trusted, from data to report."
+    )
     app.callback()(_root)
     for name, line in VERBS.items():
         if name == verb:

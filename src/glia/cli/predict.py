@@ -22,7 +22,7 @@ def command(settings: PredictSettings, terminal: Terminal) -> None:
     from glia.data import read
     from glia.estimators.persist import load
 
-    frame = load(settings.model).predict_frame(read(settings.data).frame)
+    frame = load(settings.model).predict_frame(read(settings.data, infer=False).frame)
     write_frame(frame, settings.out)
     data = {"out": settings.out, "rows": frame.height, "columns": frame.columns}
     terminal.report(data, f"{frame.height} predictions in {settings.out}", [])

@@ -11,13 +11,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glia import __version__
 from glia.core import modeltensors, strictjson
 from glia.core.errors import InputError, ModelFileError
 from glia.core.files import atomic_path, sha256
@@ -83,7 +83,7 @@ def write_archive(
     full = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "glia_version": _glia_version(),
+        "glia_version": __version__,
         **{key: value for key, value in manifest.items() if key not in _RESERVED},
         "members": {name: {"sha256": sha256(data), "size": len(data)} for name, data in members.items()},
     }
@@ -185,10 +185,3 @@ def _dump(name: str, data: Mapping[str, Any]) -> bytes:
             f"the part {name!r} of a model must be plain JSON data", str(error), "leave out what JSON cannot hold"
         ) from error
     return text
-
-
-def _glia_version() -> str:
-    try:
-        return version("glia-nn")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

@@ -243,8 +243,10 @@ def open_zip(path: str | Path, max_bytes: int) -> Iterator[StrictZip]:
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-            raise ModelFileError("a model must be a regular file", f"{shown!r}: {kind}", "give the path of a .glia file")
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+            raise ModelFileError(
+                "a model must be a regular file", f"{shown!r}: {what}", "give the path of a .glia file"
+            )
         if found.st_size > max_bytes:
             raise ModelFileError(
                 f"a model file must not be larger than {max_bytes} bytes",

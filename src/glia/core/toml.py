@@ -26,7 +26,7 @@ def render(fields: Iterable[tuple[str, str, str, str]], values: Mapping[str, Any
     """
     blocks, last = [f"# {heading}"] if heading else [], ""
     for name, group, description, may_be in fields:
-        if group != last:
+        if group and group != last:
             blocks.append(f"# ---- {group} ----")
             last = group
         text = f"{description[:1].upper()}{description[1:].rstrip('.')}."

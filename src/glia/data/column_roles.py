@@ -30,7 +30,7 @@ def resolve_roles(schema: pl.Schema, roles: Mapping[str, Any] | None) -> dict[st
     roles : mapping of str to (str or object), optional
         A role's name, or an object with ``role`` and perhaps ``order`` and ``format`` (a schema's ``Column``). Columns
         with other roles than ``INPUT_ROLES``, and columns that are not mentioned, are left out. By default numbers and
-        durations are numeric, dates and times datetime, everything else categorical; a column of nulls only is left out.
+        durations are numeric, dates and times datetime, everything else categorical; columns of nulls are left out.
 
     Raises
     ------

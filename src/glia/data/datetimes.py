@@ -182,11 +182,13 @@ def fit_moments(series: pl.Series, form: str = "") -> Moments:
         at.dt.month().n_unique().alias("month"),
         at.dt.weekday().n_unique().alias("weekday"),
         _cycle("hour", at).n_unique().alias("hour"),
-        # where the day of the month is always the same, the day of the year tells no more than the month does
-        at.dt.day().n_unique().alias("day of the year"),
+        at.dt.ordinal_day().n_unique().alias("day of the year"),
+        at.dt.day().n_unique().alias("day"),
         at.n_unique().alias("moment"),
     ).row(0, named=True)
-    parts = tuple(part for part in ("month", "weekday", "hour", "day of the year") if count[part] > 1)
+    # Always the same day of the month: its weekday is an accident, and the day of the year says no more than the month.
+    asked = ("month", "hour") if count["day"] == 1 else ("month", "weekday", "hour", "day of the year")
+    parts = tuple(part for part in asked if count[part] > 1)
     clock = series.dtype == pl.Time or (bool(formats) and all(form in _CLOCKS for form in formats))
     return Moments(series.name, formats, parts, trend=not clock and count["moment"] > 1)
 

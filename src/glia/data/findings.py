@@ -104,17 +104,15 @@ def tail_findings(sample: pl.DataFrame, columns: Sequence[Column]) -> list[Findi
     quartiles = [matrix.select(pl.all().quantile(q)).row(0) for q in (0.25, 0.5, 0.75)]
     skews = matrix.select(pl.all().skew()).row(0)
     for name, low, middle, high, skew in zip(names, *quartiles, skews, strict=True):
-        if low is None or high <= low:
-            continue
         values = matrix.get_column(name).drop_nulls().to_numpy()
+        if not len(values):
+            continue
         scale = (high - low) / 1.349  # of a normal distribution, the standard deviation
-        far = float(np.mean(np.abs(values - middle) > 10 * scale))
+        far = float(np.mean(np.abs(values - middle) > 10 * scale)) if scale > 0 else 0.0
         if far > 0:
             extreme = values[np.argmax(np.abs(values - middle))]
-            message = (
-                f"{name!r} has values far out ({far:.2%} of the rows; up to {extreme:.6g}, the median is {middle:.6g})."
-            )
-            findings.append(Finding("outliers", name, message, "info"))
+            shown = f"{far:.2%} of the rows; up to {extreme:.6g}, the median is {middle:.6g}"
+            findings.append(Finding("outliers", name, f"{name!r} has values far out ({shown}).", "info"))
         elif skew is not None and abs(skew) > 5:
             side = "right" if skew > 0 else "left"
             findings.append(

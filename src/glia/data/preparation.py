@@ -16,6 +16,7 @@ from glia.core.errors import InputError, ModelFileError
 from glia.core.layout import Layout
 from glia.core.results import jsonable
 from glia.data.bins import Bins, quantile_edges, tree_edges
+from glia.data.casting import check_flat
 from glia.data.column_roles import ColumnRole, require_columns, resolve_roles
 from glia.data.datetimes import CyclicPart
 from glia.data.encode import CategoryLimits, CategoryPart, Encode, natural_order
@@ -368,10 +369,10 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _select(self, frame: pl.DataFrame) -> pl.DataFrame:
         names = list(self._roles)
-        require_columns(frame.schema, names)
-        chosen = frame.select(names)
-        resolve_roles(chosen.schema, self._roles)  # refuses nested columns
-        return chosen
+        schema = frame.schema
+        require_columns(schema, names)
+        check_flat(schema, names)
+        return frame.select(names)
 
     def _check_width(self, matrix: NDArray[Any]) -> NDArray[Any]:
         plain = all(role.role == "numeric" for role in self._roles.values())

@@ -44,7 +44,7 @@ def read(
     limit : int, optional
         Largest number of rows to read.
     infer : bool
-        Whether to infer roles and to look for what is wrong. Without it, types alone decide: for rows that are handed to
+        Whether to infer roles and to look for what is wrong. Without it, types alone decide: for rows that go to
         ``unify`` with the schema of a model.
 
     Returns

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from glia.core.errors import InputError
+from glia.data.findings import marker_findings
 from glia.data.markers import MARKERS, WEAK_MARKERS, strip_and_clear
 from glia.data.read_sniff import NO_DELIMITER, Dialect, sniff
 from glia.data.schema import Finding
@@ -58,21 +61,24 @@ def read_delimited(path: Path, *, zipped: bool = False, limit: int | None = None
             f"only a header in {str(path)!r}",
             "hand in a file with rows below its names",
         )
-    if limit is None and frame.width > 1 and frame.get_column(frame.columns[-1]).null_count():
-        _check_short_rows(source, path, dialect, zipped)
+    if frame.width > 1 and frame.get_column(frame.columns[-1]).null_count():
+        _check_short_rows(source, path, dialect, zipped, limit)
     frame, blank = _drop_blank(frame, path)
-    return frame, [*_notes(dialect), *blank, *findings]
+    counted = any(finding.code == "missing-marker" and dialect.padded for finding in findings)
+    return frame, [*_notes(dialect, counted), *blank, *findings]
 
 
 def _source(path: Path, dialect: Dialect, zipped: bool) -> Path | bytes:
     """Return what Polars is to parse: the file itself, or its text as UTF-8 where it is written otherwise."""
-    if dialect.encoding in ("utf-8", "utf-8-sig"):
+    if dialect.encoding in ("utf-8", "utf-8-sig") and not dialect.spaced_quotes:
         return path
     data = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
     try:
         text = data.decode(dialect.encoding)
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # every byte is a character there
+    if dialect.spaced_quotes:  # Polars takes a quotation mark after a space for a character like any other
+        text = re.sub(rf'{re.escape(dialect.separator)}[ \t]+"', lambda found: dialect.separator + '"', text)
     return text.removeprefix("\ufeff").encode()
 
 
@@ -91,7 +97,8 @@ def _parse(
         return _as_strings(source, path, dialect, limit, zipped, error)
     raw = set(dialect.as_text)
     late = [name for name, dtype in frame.schema.items() if dtype == pl.String and name in raw]
-    return settle(frame, late, dialect.decimal_comma), []
+    frame, counts = settle(frame, late, dialect.decimal_comma)
+    return frame, marker_findings(counts)
 
 
 def _as_strings(
@@ -122,7 +129,9 @@ def _as_strings(
             ) from error
         message = "Quotation marks are not balanced, so they were read as ordinary characters."
         findings = [Finding("quotes", None, message)]
-    return settle(frame, frame.columns, dialect.decimal_comma), findings
+    frame, counts = settle(frame, frame.columns, dialect.decimal_comma)
+    names = dict(zip(frame.columns, dialect.names, strict=False))
+    return frame, [*findings, *marker_findings({names.get(name, name): words for name, words in counts.items()})]
 
 
 def _polars(
@@ -138,22 +147,31 @@ def _polars(
         null_values=list(dialect.markers) if typed else None,
         infer_schema=typed,
         infer_schema_length=_LOOKAHEAD,
-        schema_overrides={name: pl.String for name in dialect.as_text} if typed else None,
+        schema_overrides=dict.fromkeys(dialect.as_text, pl.String) if typed else None,
         n_rows=limit,
         glob=False,
     )
 
 
-def settle(frame: pl.DataFrame, names: list[str], decimal_comma: bool = False) -> pl.DataFrame:
+def settle(
+    frame: pl.DataFrame, names: list[str], decimal_comma: bool = False
+) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
     """Give string columns the type that all of their values have: whole numbers, numbers, or truth values.
 
-    Missing markers are cleared, the weak ones (``-``, ``.``) where all else is a number. Codes with leading zeros stay
-    strings.
+    Missing markers are cleared and counted, the weak ones (``-``, ``.``) where all else is a number. Codes with leading
+    zeros stay strings.
     """
     if not names:
-        return frame
-    frame, _ = strip_and_clear(frame, tuple(set(frame.columns) - set(names)))
-    return frame.with_columns([_settled(frame.get_column(name), decimal_comma) for name in names])
+        return frame, {}
+    frame, counts = strip_and_clear(frame, set(frame.columns) - set(names), weak=())
+    for name in names:
+        old = frame.get_column(name)
+        new = _settled(old, decimal_comma)
+        if new.dtype != pl.String and new.null_count() > old.null_count():
+            words = old.filter(new.is_null() & old.is_not_null()).value_counts().sort(name).rows()
+            counts.setdefault(name, {}).update(words)
+        frame = frame.with_columns(new)
+    return frame, counts
 
 
 def _settled(column: pl.Series, decimal_comma: bool) -> pl.Series:
@@ -191,7 +209,7 @@ def _drop_blank(frame: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[Fin
     return kept, [Finding("blank-rows", None, f"{blank:,} blank rows were left out.", "info")]
 
 
-def _notes(dialect: Dialect) -> list[Finding]:
+def _notes(dialect: Dialect, counted: bool) -> list[Finding]:
     notes = []
     if dialect.encoding not in ("utf-8", "utf-8-sig"):
         notes.append(Finding("encoding", None, f"The file was read as {dialect.encoding}.", "info"))
@@ -207,15 +225,20 @@ def _notes(dialect: Dialect) -> list[Finding]:
     for name, marker in dialect.marked:
         if marker in MARKERS:
             by_marker.setdefault(marker, []).append(name)
-    for marker, names in by_marker.items():
+    for marker, names in by_marker.items() if not counted else ():
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         column = names[0] if len(names) == 1 else None
         notes.append(Finding("missing-marker", column, f"{marker!r} was read as missing in {shown}.", "info"))
     return notes
 
 
-def _check_short_rows(source: Path | bytes, path: Path, dialect: Dialect, zipped: bool) -> None:
+def _check_short_rows(source: Path | bytes, path: Path, dialect: Dialect, zipped: bool, limit: int | None) -> None:
     """Find rows with too few fields, which Polars fills up in silence: the delimiters outside quotes are counted."""
+    if limit is not None:
+        error = _ragged(path, dialect, zipped, limit)
+        if error.got:
+            raise error
+        return
     if zipped and isinstance(source, Path):
         source = gzip.decompress(path.read_bytes())
     separators = lines = 0
@@ -241,13 +264,13 @@ def _check_short_rows(source: Path | bytes, path: Path, dialect: Dialect, zipped
             raise error
 
 
-def _ragged(path: Path, dialect: Dialect, zipped: bool) -> InputError:
+def _ragged(path: Path, dialect: Dialect, zipped: bool, limit: int | None = None) -> InputError:
     """Return the error that names the first line whose number of fields is not the header's; empty if there is none."""
     width = len(dialect.names)
     must = "every row must have as many fields as the header"
     with _open_text(path, dialect, zipped) as file:
-        reader = csv.reader(file, delimiter=dialect.separator)
-        for row in reader:
+        reader = csv.reader(file, delimiter=dialect.separator, skipinitialspace=dialect.spaced_quotes)
+        for row in islice(reader, None if limit is None else limit + dialect.header):
             if row and len(row) != width:
                 fields = f"{len(row)} field{'s' * (len(row) != 1)}"
                 got = f"{fields} in line {reader.line_num} of {str(path)!r}, where the header has {width}"
@@ -260,4 +283,4 @@ def _ragged(path: Path, dialect: Dialect, zipped: bool) -> InputError:
 def _open_text(path: Path, dialect: Dialect, zipped: bool) -> Iterator[TextIO]:
     opener = gzip.open if zipped else open
     with opener(path, "rt", encoding=dialect.encoding, errors="replace", newline="") as file:
-        yield file  # type: ignore[misc]  # text mode: both openers give a text file
+        yield file

@@ -166,7 +166,9 @@ def _bad_line(data: bytes, file: Path) -> str:
         try:
             row = json.loads(line) if line.strip() else {}
         except ValueError as error:
-            return f"line {number} of {str(file)!r}: {error}"
+            where = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            what = error.msg if isinstance(error, json.JSONDecodeError) else error
+            return f"line {number} of {str(file)!r}{where}: {what}"
         if not isinstance(row, dict):
             return f"line {number} of {str(file)!r}: a {type(row).__name__}"
     return f"{str(file)!r}, which is not"

@@ -48,6 +48,8 @@ class Dialect:
         Raw names of columns to be read as strings first.
     padded : bool
         Whether there are spaces around values.
+    spaced_quotes : bool
+        Whether there are spaces between delimiters and opening quotation marks.
     """
 
     encoding: str
@@ -61,6 +63,7 @@ class Dialect:
     marked: tuple[tuple[str, str], ...]
     as_text: tuple[str, ...]
     padded: bool
+    spaced_quotes: bool
 
 
 def sniff(path: Path, zipped: bool) -> Dialect:
@@ -86,12 +89,13 @@ def sniff(path: Path, zipped: bool) -> Dialect:
     if not lines[0]:
         raise InputError("a table must have a header and rows", f"the empty file {str(path)!r}", "choose another file")
     separator = find_separator(lines[0][:200], path.name)
-    rows = [row for part in lines for row in _parse(part, separator)]
+    spaced = re.search(rf'{re.escape(separator)}[ \t]+"', texts[0]) is not None
+    rows = [row for part in lines for row in _parse(part, separator, spaced)]
     header = not _looks_like_data(rows[0])
     raw = tuple(rows[0]) if header else tuple(f"column_{i}" for i in range(len(rows[0])))
     names = _names(raw, header, path)
     body = [row for row in rows[header:] if len(row) == len(raw)]
-    columns = dict(zip(raw, zip(*body, strict=True), strict=True)) if body else {name: () for name in raw}
+    columns = dict(zip(raw, zip(*body, strict=True), strict=True)) if body else dict.fromkeys(raw, ())
     stripped = {name: {value.strip() for value in values} for name, values in columns.items()}
     marked = tuple(
         (names[i], marker)
@@ -111,7 +115,8 @@ def sniff(path: Path, zipped: bool) -> Dialect:
         tuple(marker for marker in MARKERS if marker in found),
         marked,
         tuple(name for name in raw if _must_stay_text(stripped[name])),
-        any(value != value.strip() for values in columns.values() for value in values if len(value) < 200),
+        spaced or any(value != value.strip() for values in columns.values() for value in values if len(value) < 200),
+        spaced,
     )
 
 
@@ -175,9 +180,8 @@ def _encoding(pieces: list[bytes], path: Path) -> str:
     return "cp1252"
 
 
-def _parse(lines: list[str], separator: str) -> list[list[str]]:
-    csv.field_size_limit(1 << 30)
-    return [row for row in csv.reader(lines, delimiter=separator) if row]
+def _parse(lines: list[str], separator: str, spaced: bool = True) -> list[list[str]]:
+    return [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=spaced) if row]
 
 
 def find_separator(lines: list[str], name: str = "") -> str:

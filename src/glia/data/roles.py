@@ -20,7 +20,7 @@ from glia.data.findings import (
     target_findings,
 )
 from glia.data.frames import nan_to_null, to_frame
-from glia.data.markers import strip_and_clear
+from glia.data.markers import DASH, WEAK_MARKERS, strip_and_clear
 from glia.data.roles_columns import Facts, decide
 from glia.data.roles_dates import find_date_format
 from glia.data.roles_numbers import number_share
@@ -61,7 +61,7 @@ def infer_schema(
     Raises
     ------
     InputError
-        If a named column or role does not exist, all columns are empty, used numbers are infinite, or nothing in a column
+        If a named column or role does not exist, all columns are empty, used numbers are infinite, or no value of one
         can be read in the role that was asked for.
     """
     return learn_schema(frame, target=target, roles=roles, drop=drop)[1]
@@ -104,7 +104,7 @@ def learn_schema(
             len(spare) <= 1,
         )
         column, found = (_as_asked(facts, given[name]), []) if name in given else decide(facts)
-        columns.append(column)
+        columns.append(_with_dash(column, facts.full))
         findings += found
     _require_values(columns, rows.height)
     rows, losses = cast_columns(rows, columns)
@@ -199,6 +199,12 @@ def _ordinal_as_asked(facts: Facts, column: Column) -> Column:
     found = facts.order or find_order(texts)
     note = "" if found else "no order of these words is known, so they are in the order of the alphabet"
     return replace(column, dtype="String", order=tuple(found or texts), note=note)
+
+
+def _with_dash(column: Column, values: pl.Series) -> Column:
+    """Note that a dash or a point is a value here: rows that come one by one must be read alike."""
+    words = column.role in ("categorical", "ordinal", "text", "target") and values.dtype == pl.String
+    return replace(column, format=DASH) if words and values.is_in(WEAK_MARKERS).any() else column
 
 
 def _sample(frame: pl.DataFrame) -> pl.DataFrame:

@@ -181,7 +181,7 @@ def _words(facts: Facts, column: Column) -> tuple[Column, list[Finding]]:
     if order and facts.unique > 1:
         reason = "its categories come in an order" if facts.order else "words that have an order"
         return replace(column, role="ordinal", reason=f"{reason}: {' < '.join(order)}"[:300], order=order), []
-    if 0.2 < share:
+    if share > 0.2:
         message = f"{facts.name!r} mixes numbers with words ({_examples(values)}), so its values count as categories."
         findings.append(Finding("mixed-types", facts.name, message))
     return _open_words(facts, column, values, findings)
@@ -201,11 +201,8 @@ def _open_words(
         return replace(column, role="text", reason=reason), findings
     name = name_words(facts.name)
     named = bool(name & (_ID_WORDS | _WEAK_ID_WORDS)) and distinct >= 0.95 and facts.known >= 10
-    if named or (facts.unique == facts.known and facts.known >= 20):
-        if not facts.alone:
-            return _left_out_id(
-                column, "every value is different" if distinct == 1 else "its name, and few values repeat"
-            )
+    if (named or (facts.unique == facts.known and facts.known >= 20)) and not facts.alone:
+        return _left_out_id(column, "every value is different" if distinct == 1 else "its name, and few values repeat")
     return replace(column, reason=f"words with {facts.unique:,} different values"), findings
 
 

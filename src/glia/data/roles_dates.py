@@ -92,12 +92,14 @@ def find_date_format(values: Sequence[str]) -> DateFormat | None:
     return DateFormat(best, shares[best], rival)
 
 
-def date_expr(column: str, form: str) -> pl.Expr:
+def date_expr(column: str, form: str, *, lenient: bool = False) -> pl.Expr:
     """Return the expression of a string column as Datetime without zone (UTC where zones are given).
 
-    What the format does not read is tried in ISO form; what is no date becomes null.
+    What is no date becomes null; with ``lenient``, what the format does not read is tried in ISO form first.
     """
     text = pl.col(column)
+    if not lenient:
+        return _parse(text, form).alias(column)
     tries = [_parse(text, form)] + [_parse(text, iso) for iso in ISO if iso != form]
     return pl.coalesce(tries).alias(column)
 

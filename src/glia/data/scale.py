@@ -13,7 +13,7 @@ from glia.data.column_statistics import Array, ColumnStatistics
 
 Scale = Literal["auto", "zscore", "minmax", "robust", "quantile", "none"]
 SCALE = ("auto", "zscore", "minmax", "robust", "quantile", "none")
-LARGEST = 1e18
+LARGEST = 1e19
 """Prepared values stay within ± this: a square of it is still a finite float32."""
 
 _NOISE = 10 * np.finfo(np.float64).eps

@@ -6,8 +6,8 @@ import polars as pl
 
 from glia.core.errors import InputError, near
 from glia.data.frames import to_frame
-from glia.data.markers import strip_and_clear
-from glia.data.roles_dates import NUMBER_FORMAT, date_expr
+from glia.data.markers import DASH, strip_and_clear
+from glia.data.roles_dates import ISO, NUMBER_FORMAT, date_expr
 from glia.data.roles_numbers import POINT, number_expr
 from glia.data.schema import INPUT_ROLES, Column, Finding, Schema
 
@@ -47,8 +47,9 @@ def conform(frame: object, schema: Schema) -> tuple[pl.DataFrame, tuple[Finding,
     _require(inputs, schema, rows)
     others = [name for name in schema.names("target", "group", "weight") if name in rows.columns]
     rows = rows.select([*inputs, *others])
-    cleared, _ = strip_and_clear(words_to_strings(rows))
     columns = [column for column in schema.columns if column.name in rows.columns]
+    weak = {column.name for column in columns if column.format != DASH}
+    cleared, _ = strip_and_clear(words_to_strings(rows), weak=weak)
     return cast_columns(cleared, columns)
 
 
@@ -75,9 +76,17 @@ def cast_columns(frame: pl.DataFrame, columns: list[Column]) -> tuple[pl.DataFra
     if not casts:
         check_finite(frame, columns)
         return frame, ()
-    done = frame.with_columns(casts.values())
+    done = _retry_dates(frame, frame.with_columns(casts.values()), columns)
     check_finite(done, columns)
     return done, _losses(frame, done, [column for column in columns if column.name in casts])
+
+
+def _retry_dates(before: pl.DataFrame, after: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:
+    """Read dates again where some were not in the form that was learned: trying all forms at first would be slow."""
+    texts = [column for column in columns if column.role == "datetime" and before.schema[column.name] == pl.String]
+    again = [c for c in texts if after[c.name].null_count() > before[c.name].null_count()]
+    retried = before.select(date_expr(c.name, c.format or ISO[0], lenient=True) for c in again)
+    return after.with_columns(retried.get_columns())
 
 
 def check_finite(frame: pl.DataFrame, columns: list[Column]) -> None:
@@ -123,7 +132,7 @@ def _require(inputs: tuple[str, ...], schema: Schema, rows: pl.DataFrame) -> Non
 
 def _cast(column: Column, dtype: pl.DataType) -> pl.Expr | None:
     """Return the cast of one column, or ``None`` where nothing is to be done."""
-    numeric_target = column.role == "target" and bool(column.format)
+    numeric_target = column.role == "target" and column.format not in ("", DASH)
     if (
         column.role in ("numeric", "weight")
         or numeric_target
@@ -158,7 +167,7 @@ def _to_number(column: Column, dtype: pl.DataType) -> pl.Expr | None:
 def _to_datetime(column: Column, dtype: pl.DataType) -> pl.Expr | None:
     value = pl.col(column.name)
     if dtype in _WORDS:
-        return date_expr(column.name, column.format or "%Y-%m-%d")
+        return date_expr(column.name, column.format or ISO[0])
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is not None:
             value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)

@@ -35,7 +35,8 @@ def clip_value(parameters: Iterable[Tensor], limit: float) -> Tensor:
     """Cut every element of every gradient to [−limit, limit]; return the norm before, a scalar."""
     with_gradient = [p for p in parameters if p.grad is not None]
     norm = gradient_norm(with_gradient)
-    clip_grad_value_(with_gradient, limit)
+    if with_gradient:
+        clip_grad_value_(with_gradient, limit)
     return norm
 
 
@@ -63,7 +64,8 @@ def clip_adaptive(parameters: Iterable[Tensor], ratio: float, floor: float = 1e-
 
 def _unit_norm(tensor: Tensor) -> Tensor:
     axes = tuple(range(1, tensor.ndim)) if tensor.ndim > 1 else tuple(range(tensor.ndim))
-    return torch.linalg.vector_norm(tensor, dim=axes, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(tensor, dim=axes, keepdim=True)
+    return norm
 
 
 @dataclass(frozen=True)

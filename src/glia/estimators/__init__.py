@@ -1,1 +1,1 @@
-"""Glia's estimators."""
+"""The tasks, with scikit-learn's contract."""

@@ -66,9 +66,7 @@ def _read_array(estimator: Any, X: NDArray[Any], reset: bool) -> NDArray[Any]:
         estimator.n_features_in_ = int(X.shape[1])
         estimator.shape_in_ = X.shape[1:]
     elif X.shape[1:] != estimator.shape_in_:
-        raise InputError(
-            "rows must have the shape that was fitted", f"{X.shape[1:]} instead of {estimator.shape_in_}"
-        )
+        raise InputError("rows must have the shape that was fitted", f"{X.shape[1:]} instead of {estimator.shape_in_}")
     return X
 
 

@@ -20,6 +20,7 @@ from glia.nn.numeric_embeddings import numeric_embeddings
 from glia.nn.parts import Part, as_part, factory_of
 from glia.nn.residual import DenseBlock, ResidualBlock
 from glia.nn.spec import Problems, Spec
+from glia.nn.trace import TraceResult, trace
 
 OUTPUTS = ("linear", "sigmoid", "tanh")
 
@@ -141,6 +142,10 @@ class MLPNetwork(nn.Module):
                 return None
             stack.append((linear, name))
         return stack
+
+    def trace(self, x: Tensor) -> TraceResult:
+        """Return what every layer does with a batch: see ``glia.nn.trace``."""
+        return trace(self, x)
 
     def initialise_from(self, batch: Tensor, generator: Generator | None = None) -> None:
         """Finish an initialisation that needs data (``init="lsuv"``); leave every other network as it is.

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import zip_longest
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glia.core.errors import InputError
-from glia.core.seeds import derive, numpy_rng
-from glia.nn.perceptron_rule import Floats, PerceptronFit, checked_rows, perceptron_rule
+from glia.core.seeds import derive
+from glia.nn.perceptron_rule import (
+    Floats,
+    PerceptronFit,
+    checked_rows,
+    fit_of,
+    perceptron_rule,
+    row_orders,
+    run_epochs,
+    starting_weights,
+)
 
 Integers = NDArray[np.int64]
 
@@ -39,18 +49,15 @@ def multiclass_perceptron_rule(
     n_classes : int
         C ≥ 2.
     scheme : {"kesler", "one_vs_rest"}
-        Kesler: when the best wrong class scores at least as much as the right one, add ``lr·x`` to the right class's
-        weights and take it from the wrong one's (Duda and Hart 1973, section 5.12). One against the rest: C binary
-        perceptrons.
-    initial : array-like (C, D) or (C, D + 1), optional
-        Weights to go on from, the bias last.
-    max_epochs, lr, fit_bias, update, sample_weight, keep_best, random_state
-        As in ``perceptron_rule``.
+        Kesler: when the best wrong class scores no less than the right one, add ``lr·x`` to the right class's weights
+        and take it from the wrong one's (Duda and Hart 1973). One against the rest: C binary perceptrons.
+    max_epochs, lr, fit_bias, update, sample_weight, initial, keep_best, random_state
+        As in ``perceptron_rule``; ``initial`` is (C, D) or (C, D + 1).
 
     Returns
     -------
     PerceptronFit
-        ``weights`` (C, D) and ``bias`` (C,). Under one against the rest mistakes are summed over the binary problems.
+        ``weights`` (C, D), ``bias`` (C,); under one against the rest mistakes are summed over the binary problems.
 
     Raises
     ------
@@ -64,42 +71,28 @@ def multiclass_perceptron_rule(
             f"n_classes={n_classes!r}, {np.unique(classes)[:5].tolist()}",
         )
     rows, factor = checked_rows(X, len(classes), sample_weight, fit_bias, max_epochs)
-    W = np.zeros((n_classes, rows.shape[1])) if initial is None else np.array(initial, dtype=np.float64)
-    if W.shape != (n_classes, rows.shape[1]):
-        raise InputError("the initial weights must match", f"{W.shape}", f"give {(n_classes, rows.shape[1])}")
+    W = starting_weights(initial, (n_classes, rows.shape[1]))
+    common: dict[str, Any] = {"max_epochs": max_epochs, "lr": lr, "update": update, "keep_best": keep_best}
     if scheme == "one_vs_rest":
-        fits = [
-            perceptron_rule(
-                rows,
-                classes == c,
-                max_epochs=max_epochs,
-                lr=lr,
-                fit_bias=False,  # the rows hold the constant feature already
-                update=update,
-                sample_weight=factor,
-                initial=W[c],
-                keep_best=keep_best,
-                random_state=None if random_state is None else derive(random_state, c),
-            )
-            for c in range(n_classes)
-        ]
-        counts = np.zeros(max(fit.epochs for fit in fits), dtype=int)
-        for fit in fits:
-            counts[: fit.epochs] += fit.mistakes_per_epoch
-        return _result(
-            np.stack([fit.weights for fit in fits]), counts.tolist(), fit_bias, all(f.converged for f in fits)
-        )
-    kept = factor > 0
-    rng = None if random_state is None else numpy_rng(random_state, "perceptron")
-    W, counts_per_epoch = _kesler(
-        rows[kept], classes[kept].astype(np.int64), lr * factor[kept], W, max_epochs, update == "online", keep_best, rng
-    )
-    return _result(W, counts_per_epoch, fit_bias, counts_per_epoch[-1] == 0)
+        W, counts, converged = _one_vs_rest(rows, classes, factor, W, random_state, common)
+    else:
+        kept = factor > 0
+        W, counts = _kesler(rows[kept], classes[kept].astype(np.int64), factor[kept], W, random_state, **common)
+        converged = counts[-1] == 0
+    return fit_of(W, counts, fit_bias, converged)
 
 
-def _result(W: Floats, counts: list[int], fit_bias: bool, converged: bool) -> PerceptronFit:
-    weights, bias = (W[:, :-1], W[:, -1]) if fit_bias else (W, np.zeros(len(W)))
-    return PerceptronFit(weights, bias, int(sum(counts)), len(counts), converged, tuple(counts))
+def _one_vs_rest(
+    rows: Floats, classes: Integers, factor: Floats, W: Floats, random_state: int | None, common: dict[str, Any]
+) -> tuple[Floats, list[int], bool]:
+    fits = []
+    for c, initial in enumerate(W):
+        seed = None if random_state is None else derive(random_state, c)
+        # The rows hold the constant feature already.
+        given = {"fit_bias": False, "sample_weight": factor, "initial": initial, "random_state": seed}
+        fits.append(perceptron_rule(rows, classes == c, **given, **common))
+    counts = [sum(epoch) for epoch in zip_longest(*(fit.mistakes_per_epoch for fit in fits), fillvalue=0)]
+    return np.stack([fit.weights for fit in fits]), counts, all(fit.converged for fit in fits)
 
 
 def _kesler(
@@ -107,20 +100,24 @@ def _kesler(
     classes: Integers,
     factor: Floats,
     W: Floats,
+    random_state: int | None,
+    *,
     max_epochs: int,
-    online: bool,
+    lr: float,
+    update: str,
     keep_best: bool,
-    rng: np.random.Generator | None,
 ) -> tuple[Floats, list[int]]:
-    counts: list[int] = []
-    best, least = W.copy(), np.inf
-    while len(counts) < max_epochs and (not counts or counts[-1]):
-        order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
-        W, mistakes = (_online if online else _batch)(rows[order], classes[order], factor[order], W)
-        counts.append(mistakes)
-        if keep_best and (wrong := float(factor[_wrong(rows, classes, W)[0]].sum())) < least:
-            best, least = W.copy(), wrong
-    return (best if keep_best else W), counts
+    orders = row_orders(len(rows), random_state)
+    one_pass = _online if update == "online" else _batch
+
+    def next_pass(W: Floats) -> tuple[Floats, int]:
+        order = next(orders)
+        return one_pass(rows[order], classes[order], lr * factor[order], W)
+
+    def error(W: Floats) -> float:
+        return float(factor[_wrong(rows, classes, W)[0]].sum())
+
+    return run_epochs(next_pass, error, W, max_epochs, keep_best)
 
 
 def _wrong(rows: Floats, classes: Integers, W: Floats) -> tuple[Integers, Integers]:

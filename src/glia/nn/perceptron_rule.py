@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,30 +68,28 @@ def perceptron_rule(
 ) -> PerceptronFit:
     """Learn a separating plane: for every row on the wrong side, add ``lr · y · x`` to the weights.
 
+    On separable rows, in any order, the online rule makes at most ``mistake_bound`` mistakes.
+
     Parameters
     ----------
-    X : array-like (N, D)
-        Finite values.
-    y : array-like (N,)
-        Classes -1 and 1, or 0 and 1.
+    X, y : array-like (N, D) and (N,)
+        Rows, and their classes: -1 and 1, or 0 and 1.
     max_epochs : int
-        Passes after which to give up, at least 1; rows that no plane separates never settle.
+        Passes after which to give up, ≥ 1; rows that no plane separates never settle.
     lr : float
         > 0; it only scales the weights when they start at 0.
     fit_bias : bool
-        Learn a bias as the weight of a feature that is always 1.
+        Learn a bias: the weight of a feature that is always 1.
     update : {"online", "batch"}
-        Correct after every mistake (Rosenblatt 1958), or once per pass by the sum over wrong rows (gradient descent on
-        the perceptron criterion), which does not depend on the order of rows.
+        Correct after every mistake (Rosenblatt 1958), or once per pass by the sum over wrong rows, in any order.
     sample_weight : array-like (N,), optional
         Factors of the corrections, ≥ 0; rows of weight 0 are left out.
     initial : array-like (D,) or (D + 1,), optional
         Weights, and the bias last where one is fitted, to go on from.
     keep_best : bool
-        Return the weights with the least training error at the end of a pass, not the last (pocket algorithm, Gallant
-        1990): for rows that cannot be separated.
+        Return the weights of the pass that ended with the least training error (pocket algorithm, Gallant 1990).
     random_state : int, optional
-        Shuffle the rows before each pass by this seed; without it they come in the order given.
+        Shuffle the rows before each pass by this seed; by default they come as given.
 
     Returns
     -------
@@ -100,29 +99,67 @@ def perceptron_rule(
     ------
     InputError
         If shapes disagree, a value is not finite, or ``y`` holds other values.
-
-    Notes
-    -----
-    The online rule makes at most ``mistake_bound`` mistakes on separable rows, in whatever order they come.
     """
     rows, sign, factor = _checked(X, y, sample_weight, fit_bias, max_epochs)
     signed = rows * sign[:, None]  # a row is right where signed · w > 0
-    w = np.zeros(rows.shape[1]) if initial is None else np.array(initial, dtype=np.float64)
-    if w.shape != (rows.shape[1],):
-        raise InputError("the initial weights must match the features", f"{w.shape}", f"give {(rows.shape[1],)}")
     steps = lr * factor[:, None] * signed
+    w = starting_weights(initial, (rows.shape[1],))
+    orders = row_orders(len(rows), random_state)
+    one_pass = _online if update == "online" else _batch
+
+    def next_pass(w: Floats) -> tuple[Floats, int]:
+        order = next(orders)
+        return one_pass(signed[order], steps[order], w)
+
+    w, counts = run_epochs(next_pass, lambda w: float(factor[signed @ w <= 0].sum()), w, max_epochs, keep_best)
+    return fit_of(w, counts, fit_bias, counts[-1] == 0)
+
+
+def fit_of(w: Floats, counts: list[int], fit_bias: bool, converged: bool) -> PerceptronFit:
+    """Return the result for weights (…, D) or, with the bias last, (…, D + 1)."""
+    weights, bias = (w[..., :-1], w[..., -1]) if fit_bias else (w, np.zeros(w.shape[:-1]))
+    return PerceptronFit(
+        weights, bias if bias.ndim else float(bias), sum(counts), len(counts), converged, tuple(counts)
+    )
+
+
+def starting_weights(initial: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
+    """Return zeros, or a copy of the weights to go on from.
+
+    Raises
+    ------
+    InputError
+        If they are of another shape.
+    """
+    w = np.zeros(shape) if initial is None else np.array(initial, dtype=np.float64)
+    if w.shape != shape:
+        raise InputError("the initial weights must match the features", f"shape {w.shape}", f"give {shape}")
+    return w
+
+
+def row_orders(n: int, random_state: int | None) -> Iterator[Any]:
+    """Yield the order of rows for pass after pass: as given, or shuffled by the seed."""
     rng = None if random_state is None else numpy_rng(random_state, "perceptron")
+    while True:
+        yield slice(None) if rng is None else rng.permutation(n)
+
+
+def run_epochs(
+    next_pass: Callable[[Floats], tuple[Floats, int]],
+    error: Callable[[Floats], float],
+    w: Floats,
+    max_epochs: int,
+    keep_best: bool,
+) -> tuple[Floats, list[int]]:
+    """Take passes until one is without a mistake; return the last or best weights, and mistakes per pass."""
     counts: list[int] = []
-    best, least = w.copy(), np.inf
+    best, least = w, float("inf")
     while len(counts) < max_epochs and (not counts or counts[-1]):
-        order = slice(None) if rng is None else rng.permutation(len(signed))
-        w, mistakes = (_online if update == "online" else _batch)(signed[order], steps[order], w)
+        w, mistakes = next_pass(w)
         counts.append(mistakes)
-        if keep_best and (wrong := float(factor[signed @ w <= 0].sum())) < least:
-            best, least = w.copy(), wrong
-    w = best if keep_best else w
-    weights, bias = (w[:-1], float(w[-1])) if fit_bias else (w, 0.0)
-    return PerceptronFit(weights, bias, sum(counts), len(counts), counts[-1] == 0, tuple(counts))
+        if keep_best and (now := error(w)) < least:
+            best, least = w, now
+    return (best if keep_best else w), counts
 
 
 def _online(signed: Floats, steps: Floats, w: Floats) -> tuple[Floats, int]:

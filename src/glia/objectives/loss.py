@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.core.registry import Registry
+from glia.core.results import jsonable
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Loss:
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the losses of the rows, (B,)."""
         raise TypeError(f"{type(self).__name__} does not define how rows are scored")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data, its name and its settings, from which ``loss_from_dict`` rebuilds it."""
+        return {"name": self.name, "settings": {f.name: jsonable(getattr(self, f.name)) for f in fields(self)}}
 
     def point(self, output: Tensor) -> Tensor:
         """Return the point prediction of a regression, (B, T), from the outputs, (B, T * heads)."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, get_args
 
 from torch import Tensor
 
@@ -13,6 +13,8 @@ from glia.core.protocols import Task
 from glia.objectives import classification_losses as _classification  # noqa: F401  (registers its losses)
 from glia.objectives import regression_losses as _regression  # noqa: F401
 from glia.objectives.loss import Loss, losses, row_mean
+
+__all__ = ["CustomLoss", "Loss", "as_loss", "default_loss", "loss_from_dict", "losses"]
 
 _DEFAULT: dict[Task, str] = {
     "binary": "binary_cross_entropy",
@@ -96,3 +98,21 @@ def as_loss(loss: str | Loss | Callable[[Tensor, Tensor], Tensor], task: Task) -
         fitting = ", ".join(name for name in losses.names() if task in losses.get(name).tasks)
         raise InputError(f"the loss must fit the task {task!r}", f"loss={found.name!r}", f"choose one of: {fitting}")
     return found
+
+
+def loss_from_dict(data: Mapping[str, Any]) -> Loss:
+    """Rebuild a loss from what ``Loss.to_dict`` gave.
+
+    Raises
+    ------
+    InputError
+        If the loss was a user's function, which its owner must hand in again, or the data do not name a loss.
+    """
+    name, settings = data.get("name"), data.get("settings", {})
+    if name == CustomLoss.name:
+        raise InputError("a loss of your own is not stored in files", do="hand it in again")
+    made = losses.get(str(name))
+    unknown = set(settings) - {f.name for f in fields(made)}
+    if unknown:
+        raise InputError(f"the loss {name!r} must have known settings", f"{sorted(unknown)[0]!r}")
+    return made(**settings)

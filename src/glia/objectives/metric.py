@@ -98,9 +98,9 @@ class Metric:
         ``Draws → (R,)``, the same figure for weighted resamples; NaN where it is not defined.
     undefined : callable, optional
         ``Scored → str``: why the figure is not defined for these rows, ``""`` if it is.
-    interval : {"percentile", "basic"}
-        Which bootstrap interval; ``basic`` for figures that resampling biases (calibration error: a resample of
-        a perfectly calibrated model looks less calibrated than the sample it was drawn from).
+    chance : callable, optional
+        For figures that are 0 at best and that chance alone lifts: ``(Scored, generator, size) → (size,)``, the
+        figures of a perfect model. See ``glia.objectives.bootstrap.interval``.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Metric:
     score: Callable[[Scored], float]
     resample: Callable[[Draws], Floats]
     undefined: Callable[[Scored], str] | None = None
-    interval: Literal["percentile", "basic"] = "percentile"
+    chance: Callable[[Scored, np.random.Generator, int], Floats] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.description)  # what ``metrics.describe()`` shows

@@ -11,6 +11,8 @@ from glia.objectives import ranking_metrics as _ranking  # noqa: F401
 from glia.objectives import regression_metrics as _regression  # noqa: F401
 from glia.objectives.metric import Metric, metrics
 
+__all__ = ["Metric", "as_metric", "metrics", "metrics_for", "primary_metric"]
+
 _PRIMARY: dict[Task, str] = {
     "binary": "roc_auc",
     "multiclass": "accuracy",

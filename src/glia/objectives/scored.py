@@ -83,6 +83,17 @@ class Scored:
             raise InputError("this metric needs probabilities", "probability=None")
         return self.probability
 
+    @property
+    def normalised(self) -> Floats:
+        """Probabilities whose rows add up to 1 in all digits (those from float32 do only in seven).
+
+        Rankings use ``proba`` as it came instead: dividing would tear ties apart.
+        """
+        if self.task == "multilabel":
+            return self.proba.clip(0.0, 1.0)
+        scaled: Floats = self.proba / self.proba.sum(axis=1, keepdims=True)
+        return scaled
+
 
 def scored(
     task: Task,
@@ -201,10 +212,8 @@ def _proba(task: Task, proba: Floats, coded: NDArray[Any], classes: NDArray[Any]
         raise InputError("probability must have one row per row of y", f"shape {proba.shape}, expected {wanted}")
     if not np.isfinite(proba).all() or proba.min(initial=0) < 0 or proba.max(initial=0) > 1 + 1e-6:
         raise InputError("probabilities must be finite and between 0 and 1", f"range {proba.min()} to {proba.max()}")
-    if task == "multilabel":
-        return proba.clip(0.0, 1.0)
-    total = proba.sum(axis=1, keepdims=True)
-    if np.abs(total - 1.0).max(initial=0) > 1e-3:
-        raise InputError("probabilities of a row must add up to 1", f"a row that adds up to {total.max():.4g}")
-    scaled: Floats = proba / total  # float32 rows add up to 1 only to seven digits
-    return scaled
+    total = proba.sum(axis=1)
+    off = np.abs(total - 1.0) > 1e-3
+    if task != "multilabel" and off.any():
+        raise InputError("probabilities of a row must add up to 1", f"a row that adds up to {total[off][0]:.4g}")
+    return proba

@@ -20,6 +20,7 @@ from glia.report.charts import (
     reliability_chart,
     roc_chart,
 )
+from glia.report.verdict import outcome
 from glia.report.words import (
     figure_text,
     fixed,
@@ -34,8 +35,10 @@ from glia.report.words import (
 )
 
 Record = Mapping[str, Any]
-MOST_BARS = 15
+MOST_BARS = 12
+MOST_GROUPS = 7
 MOST_TARGETS = 4
+_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 
 def models_charts(record: Record) -> list[Chart]:
@@ -55,22 +58,36 @@ def models_charts(record: Record) -> list[Chart]:
     share = is_share(primary, info)
     unit = " (%)" if share else f" ({unit})" if (unit := ((info or {}).get(primary) or {}).get("unit")) else ""
     name, scale = label(primary, info), 100.0 if share else 1.0
-    first = bars[0].label
-    title = f"{headed(shorten(first, 40))} {'reaches the best' if more else 'has the lowest'} {name}"
+    title = _best_title(record, bars[0].label, primary, name, more)
     x_label = f"{headed(name)}{unit}, test rows"
     note = "" if more else "Shorter is better."
     charts = [bar_chart("models", title, bars, x_label=x_label, scale=scale, note=note)]
-    near = [bar for bar in bars if bar.low is not None][:6]
+    near = _close(bars)
     if len(near) > 1:
         network = next((bar.value for bar in near if bar.kind == "test"), None)
         title = _overlap(near)
-        note = "The axis does not begin at zero. Dashed: this network."
+        note = "The axis does not begin at zero. Dashed: this network. The verdict compares row by row, which is finer."
         if len(bars) > len(near):
-            note += f" The best {len(near)} of {len(bars)}."
+            note += f" {headed(_COUNTS.get(len(bars) - len(near), 'Some'))} further off left out."
         charts.append(
             interval_chart("models-close", title, near, x_label=x_label, scale=scale, zero=network, note=note)
         )
     return charts
+
+
+def _best_title(record: Record, first: str, primary: str, name: str, more: bool) -> str:
+    comparison = record.get("comparison") or {}
+    if outcome(record) == "tie" and comparison.get("metric", primary) == primary:
+        return f"This network and {shorten(comparison.get('baseline'), 40)} are level in {name}"
+    return f"{headed(shorten(first, 40))} {'reaches the best' if more else 'has the lowest'} {name}"
+
+
+def _close(bars: Sequence[Bar]) -> list[Bar]:
+    """Return the figures near the best one: a model far off would squeeze the others together."""
+    best = bars[0]
+    widths = sorted((b.high or 0) - (b.low or 0) for b in bars if b.low is not None)
+    reach = 6 * widths[len(widths) // 2] if widths else 0.0
+    return [b for b in bars if b.low is not None and (b.kind == "test" or abs(b.value - best.value) <= reach)][:6]
 
 
 def _overlap(bars: Sequence[Bar]) -> str:
@@ -80,10 +97,10 @@ def _overlap(bars: Sequence[Bar]) -> str:
     others = [b for b in bars if b is not network and b.low is not None and b.high is not None]
     apart = [b for b in others if b.low > (network.high or 0) or b.high < (network.low or 0)]  # type: ignore[operator]
     if not apart:
-        return "Seen closer, the intervals of all models overlap"
+        return "Seen closer, the intervals overlap"
     if len(apart) == len(others):
         return "Seen closer, the network's interval stands apart from every other"
-    return f"Seen closer, the network's interval overlaps with {len(others) - len(apart)} of {len(others)} models"
+    return f"Seen closer, the network's interval overlaps with {len(others) - len(apart)} of {len(others)} others"
 
 
 def mistakes_charts(record: Record) -> list[Chart]:
@@ -93,16 +110,17 @@ def mistakes_charts(record: Record) -> list[Chart]:
     matrix = drawn.get("confusion") or {}
     if matrix.get("labels"):
         labels, counts = [str(x) for x in matrix["labels"]], matrix["counts"]
-        note = "Colour and per cent: share of the true class. Columns without room for a name are numbered as the rows."
+        note = "Colour and per cent: share of the true class." + (
+            " Columns without room for a name are numbered as the rows." if len(labels) > 4 else ""
+        )
         charts.append(confusion_chart("confusion", _confusion_title(labels, counts), labels, counts, note=note))
     if drawn.get("label_confusion"):
         charts.append(_labels_chart(drawn["label_confusion"]))
     if drawn.get("roc"):
-        charts.append(
-            roc_chart("roc", _roc_title(drawn["roc"]), drawn["roc"], note="The figure beside a name is its area.")
-        )
+        note = "The figure beside a name is its area." if len(drawn["roc"]) > 1 else ""
+        charts.append(roc_chart("roc", _roc_title(drawn["roc"]), drawn["roc"], note=note))
     if drawn.get("pr"):
-        note = "The figure beside a name is its average precision."
+        note = "The figure beside a name is its average precision." if len(drawn["pr"]) > 1 else ""
         charts.append(pr_chart("pr", _pr_title(drawn["pr"]), drawn["pr"], note=note))
     for i, pairs in enumerate(_list(drawn, "predicted_vs_true")[:MOST_TARGETS]):
         charts.append(_agreement(i, pairs, record))
@@ -137,7 +155,9 @@ def _labels_chart(counted: Sequence[Mapping[str, Any]]) -> Chart:
 def _roc_title(curves: Sequence[Mapping[str, Any]]) -> str:
     worst = min(curves, key=lambda c: float(c.get("auc") or 0))
     if len(curves) == 1:
-        return f"It ranks a {shorten(worst.get('class'), 24)} row above another {percent(worst.get('auc'))} of the time"
+        return (
+            f"A {shorten(worst.get('class'), 24)} row is ranked above another {percent(worst.get('auc'))} of the time"
+        )
     return f"{shorten(worst.get('class'), 24)} is the hardest to tell from the rest (area {number(worst.get('auc'))})"
 
 
@@ -190,18 +210,21 @@ def _residuals(i: int, errors: Mapping[str, Any], record: Record) -> Chart:
 
 def groups_chart(record: Record) -> Chart | None:
     """Return the groups of rows on which the network is worse than elsewhere."""
-    groups = _list(record, "weak_groups")[:10]
+    groups = _list(record, "weak_groups")[:MOST_GROUPS]
     if not groups:
         return None
     rate = groups[0].get("measure") == "error rate"
     bars = []
     for g in groups:
-        bars.append(_bar(f"{g.get('text')} · {number(g.get('rows'))} rows", g.get("difference") or {}, "warning"))
+        name = f"{shorten(g.get('text'), 26)} · {number(g.get('rows'))} rows"
+        bars.append(_bar(name, g.get("difference") or {}, "warning"))
     worst = groups[0]
     inside, outside = worst.get("inside"), worst.get("outside")
-    told = f"{percent(inside)} against {percent(outside)}" if rate else f"{number(inside)} against {number(outside)}"
-    kind = "Wrong" if rate else "Loss"
-    title = f"{kind} {'in ' if rate else ''}{told} elsewhere where {shorten(worst.get('text'), 40)}"
+    where = shorten(worst.get("text"), 40)
+    if rate:
+        title = f"Where {where}, it is wrong in {percent(inside)} of rows, elsewhere in {percent(outside)}"
+    else:
+        title = f"Where {where}, its mean loss is {number(inside)}, elsewhere {number(outside)}"
     x_label = "Error rate above the other rows (points)" if rate else "Mean loss above the other rows"
     tested = worst.get("tested")
     of = f" of {number(tested)} that were looked at" if is_number(tested) else ""
@@ -269,7 +292,7 @@ def learning_charts(record: Record, history: Sequence[Mapping[str, Any]]) -> lis
     if known and max(known) > min(known):
         title = f"The learning rate went from {number(known[0], 2)} to {number(known[-1], 2)}"
         one = Series("rate", [row["epoch"] for row in epochs], rates, "s4")
-        charts.append(line_chart("learning-rate", title, [one], x_label="epoch", y_label="learning rate"))
+        charts.append(line_chart("learning-rate", title, [one], x_label="epoch", y_label="learning rate", log=False))
     return charts
 
 

@@ -17,6 +17,8 @@ BINS = 5
 _SKIPPED = ("id", "target", "text", "weight", "image", "audio", "constant", "ignore", "dropped", "leak")
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Group = tuple[str, str, str, Mask]
+"""Column, value or range, both in words, and which rows belong to it."""
 
 
 def weak_groups(
@@ -65,38 +67,41 @@ def weak_groups(
     for every group that was looked at.
     """
     values = np.asarray(losses_or_correct)
-    wrong = values.dtype == np.bool_
+    wrong = bool(values.dtype == np.bool_)
     scores = (~values if wrong else values).astype(np.float64)
     if scores.shape != (frame.height,) or not np.isfinite(scores).all():
         raise InputError("there must be one finite loss for every row", f"{scores.shape} for {frame.height} rows")
     tested = [
-        (column, group, words, mask)
-        for column, group, words, mask in _groups(frame, roles_of(roles))
-        if min_rows <= int(mask.sum()) <= frame.height - min_rows
+        group for group in _groups(frame, roles_of(roles)) if min_rows <= int(group[3].sum()) <= frame.height - min_rows
     ]
-    alpha = (1 - level) / max(1, len(tested))
-    found: list[tuple[dict[str, Any], Mask]] = []
-    for column, group, words, mask in tested:
-        inside, outside = scores[mask], scores[~mask]
-        p, low, high = (_rates if wrong else _means)(inside, outside, alpha)
-        if p < alpha and low > 0:
-            gap = float(inside.mean() - outside.mean())
-            entry: dict[str, Any] = {
-                "column": column,
-                "group": group,
-                "text": words,
-                "rows": int(mask.sum()),
-                "share": float(mask.mean()),
-                "measure": "error rate" if wrong else "loss",
-                "inside": float(inside.mean()),
-                "outside": float(outside.mean()),
-                "difference": {"value": gap, "low": low, "high": high, "level": level},
-                "p": min(1.0, p * len(tested)),
-                "tested": len(tested),
-            }
-            found.append((entry, mask))
-    found.sort(key=lambda pair: -pair[0]["difference"]["low"])
-    return _distinct(found)[:most]
+    found = [_judged(group, scores, wrong, level, len(tested)) for group in tested]
+    worse = [(entry, group[3]) for entry, group in zip(found, tested, strict=True) if entry is not None]
+    worse.sort(key=lambda pair: -pair[0]["difference"]["low"])
+    return _distinct(worse)[:most]
+
+
+def _judged(group: Group, scores: Floats, wrong: bool, level: float, tested: int) -> dict[str, Any] | None:
+    """Return what is known of a group that is significantly worse than the other rows, None of any other."""
+    column, value, words, mask = group
+    inside, outside = scores[mask], scores[~mask]
+    alpha = (1 - level) / tested
+    p, low, high = (_rates if wrong else _means)(inside, outside, alpha)
+    if p >= alpha or low <= 0:
+        return None
+    gap = float(inside.mean() - outside.mean())
+    return {
+        "column": column,
+        "group": value,
+        "text": words,
+        "rows": int(mask.sum()),
+        "share": float(mask.mean()),
+        "measure": "error rate" if wrong else "loss",
+        "inside": float(inside.mean()),
+        "outside": float(outside.mean()),
+        "difference": {"value": gap, "low": low, "high": high, "level": level},
+        "p": min(1.0, p * tested),
+        "tested": tested,
+    }
 
 
 def roles_of(schema: Mapping[str, Any] | None) -> dict[str, str]:
@@ -109,7 +114,7 @@ def roles_of(schema: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(name): str(role) for name, role in schema.items()}
 
 
-def _groups(frame: pl.DataFrame, roles: Mapping[str, str]) -> Iterator[tuple[str, str, str, Mask]]:
+def _groups(frame: pl.DataFrame, roles: Mapping[str, str]) -> Iterator[Group]:
     for name in frame.columns:
         column, role = frame[name], roles.get(name, "")
         if role in _SKIPPED:
@@ -123,7 +128,7 @@ def _groups(frame: pl.DataFrame, roles: Mapping[str, str]) -> Iterator[tuple[str
             yield from _values(name, column)
 
 
-def _values(name: str, column: pl.Series) -> Iterator[tuple[str, str, str, Mask]]:
+def _values(name: str, column: pl.Series) -> Iterator[Group]:
     text = column.cast(pl.String)
     # sorted, so that ties among equally bad groups never depend on the order of rows
     for value in text.drop_nulls().unique().sort().to_list()[:1000]:
@@ -131,7 +136,7 @@ def _values(name: str, column: pl.Series) -> Iterator[tuple[str, str, str, Mask]
         yield name, shorten(value, 60), f"{shorten(name, 40)} = {shorten(value, 40)}", mask
 
 
-def _ranges(name: str, column: pl.Series) -> Iterator[tuple[str, str, str, Mask]]:
+def _ranges(name: str, column: pl.Series) -> Iterator[Group]:
     known = column.drop_nulls()
     unique = known.unique()
     if len(unique) <= 10:
@@ -148,7 +153,7 @@ def _ranges(name: str, column: pl.Series) -> Iterator[tuple[str, str, str, Mask]
         low, high = (edges[i - 1] if i else -np.inf), (edges[i] if i < len(edges) else np.inf)
         mask = (plain > low) & (plain <= high)
         group = f"up to {shown[0]}" if i == 0 else f"above {shown[i - 1]}"
-        group += f" to {shown[i]}" if 0 < i < len(edges) else ""
+        group += f", up to {shown[i]}" if 0 < i < len(edges) else ""
         yield name, group, f"{short} {group}", mask
 
 

@@ -109,7 +109,7 @@ def _environment() -> Environment:
         "nbsp": lambda text: str(text).replace(" %", "\u00a0%"),
         "number": words.number,
         "percent": words.percent,
-        "pretty": _pretty,
+        "setting": _setting,
         "shorten": words.shorten,
     }
     environment.tests["number"] = words.is_number
@@ -134,17 +134,18 @@ def _block(value: Any) -> Markup:
     return Markup(text)
 
 
-def _pretty(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(jsonable(value), ensure_ascii=False, indent=1)
-
-
 def _cell(value: Any) -> str:
     """Return a value for a table's cell."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return words.number(value, 4)
     if value is None:
         return words.DASH
-    return words.shorten(value if isinstance(value, str) else _pretty(value), 120)
+    return words.shorten(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 120)
+
+
+def _setting(value: Any) -> str:
+    """Return a setting as it would be written down again: every digit, no padding."""
+    return f"{value:.10g}" if isinstance(value, float) else _cell(value) if not words.is_number(value) else str(value)
 
 
 def _duration(seconds: Any) -> str:
@@ -214,7 +215,11 @@ def _hardest(data: Mapping[str, Any]) -> dict[str, Any]:
     target = data.get("target")
     columns = sorted((c for c in columns if c != target), key=lambda c: order.index(c) if c in order else len(order))
     sure = any(words.is_number(row["confidence"]) for row in rows)
-    return {"rows": rows, "columns": columns[:8], "left": max(0, len(columns) - 8), "sure": sure}
+    numeric = {
+        c: all(v is None or words.is_number(v) for row in rows if (v := (row["values"] or {}).get(c, 0)) or 1)
+        for c in columns[:8]
+    }
+    return {"rows": rows, "columns": columns[:8], "numeric": numeric, "left": max(0, len(columns) - 8), "sure": sure}
 
 
 def _profile(data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ def number(value: Any, digits: int = 3) -> str:
     magnitude = math.floor(math.log10(abs(value)))
     if magnitude < -4 or magnitude > 14:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
+        return f"{mantissa}\u00a0×\u00a010{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
     return fixed(value, max(0, digits - 1 - magnitude))
 
 
@@ -90,7 +90,8 @@ def decimals_of(figure: Mapping[str, Any], scale: float = 1.0) -> int:
     if is_number(low) and is_number(high) and high > low:
         width = (high - low) * scale
         return min(8, max(0, 1 - math.floor(math.log10(width))))
-    return 0 if value == 0 else min(8, max(0, 2 - math.floor(math.log10(value))))
+    places = 0 if value == 0 else min(8, max(0, 2 - math.floor(math.log10(value))))
+    return min(places, 1) if scale == 100 else places
 
 
 def percent(value: Any, decimals: int = 1) -> str:

@@ -15,8 +15,8 @@ from glia.engine.optimizers.rules import Groups, optimizers
 class Lion(Optimizer):
     """Sign of a blend of momentum and gradient, with weight decay beside it.
 
-    ``c = β₁m + (1−β₁)g``, ``θ ← (1 − γλ)θ − γ·sign(c)``, ``m ← β₂m + (1−β₂)g`` (arXiv 2302.06675, algorithm 2). Half the
-    memory of Adam; its rate wants to be three to ten times smaller than Adam's, its decay as much larger.
+    ``c = β₁m + (1−β₁)g``, ``θ ← (1 − γλ)θ − γ·sign(c)``, ``m ← β₂m + (1−β₂)g`` (arXiv 2302.06675, algorithm 2).
+    Half the memory of Adam; its rate wants to be three to ten times smaller than Adam's, its decay as much larger.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class Lion(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 3e-4,
+        lr: float = 5e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; return what ``closure`` returns."""
         loss = None
         if closure is not None:
@@ -51,7 +51,7 @@ class Lion(Optimizer):
             weights: list[Tensor] = [p for p in group["params"] if p.grad is not None]
             if not weights:
                 continue
-            gradients: list[Tensor] = [p.grad for p in weights]
+            gradients: list[Tensor] = [p.grad for p in weights if p.grad is not None]
             momenta = [self._momentum(p) for p in weights]
             signs = torch._foreach_lerp(momenta, gradients, 1 - beta1)
             torch._foreach_sign_(signs)
@@ -70,6 +70,6 @@ class Lion(Optimizer):
 
 
 @optimizers.register("lion")
-def lion(groups: Groups, *, lr: float = 3e-4, betas: tuple[float, float] = (0.9, 0.99)) -> Optimizer:
-    """Sign of a blend of momentum and gradient: θ ← (1 − γλ)θ − γ·sign(β₁m + (1−β₁)g). Chen et al., arXiv 2302.06675."""
+def lion(groups: Groups, *, lr: float = 5e-4, betas: tuple[float, float] = (0.9, 0.99)) -> Optimizer:
+    """Sign of a blend of momentum and gradient: θ ← (1−γλ)θ − γ·sign(β₁m + (1−β₁)g). Chen et al., arXiv 2302.06675."""
     return Lion(groups, lr=lr, betas=betas)

@@ -34,7 +34,7 @@ class MuonAdamW(Optimizer):
     def __init__(
         self,
         groups: Groups,
-        lr: float = 1e-3,
+        lr: float = 4e-3,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -65,7 +65,7 @@ class MuonAdamW(Optimizer):
         self._link()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; return what ``closure`` returns."""
         loss = None
         if closure is not None:
@@ -80,10 +80,10 @@ class MuonAdamW(Optimizer):
 def muon(
     groups: Groups,
     *,
-    lr: float = 1e-3,
+    lr: float = 4e-3,
     momentum: float = 0.95,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
 ) -> Optimizer:
-    """Orthogonal momentum for hidden matrices, AdamW for the rest. Jordan et al. (2024); Liu et al., arXiv 2502.16982."""
+    """Orthogonal momentum for hidden matrices, AdamW for the rest. Jordan et al. (2024), arXiv 2502.16982."""
     return MuonAdamW(groups, lr=lr, momentum=momentum, betas=betas, eps=eps)

@@ -37,16 +37,30 @@ def sgd(groups: Groups, *, lr: float = 0.1) -> Optimizer:
     return torch.optim.SGD(groups, lr=lr, **kernels(groups))
 
 
+class HeavyBall(torch.optim.SGD):
+    """Torch's SGD with momentum, whose velocities start as zeros instead of at the first gradient.
+
+    The numbers are the same (μ·0 + g = g), but torch 2.13's fused kernel fails where some velocities exist and others
+    do not yet, which is what unfreezing a layer in the middle of training leads to.
+    """
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, with its velocities."""
+        super().add_param_group(param_group)
+        for p in self.param_groups[-1]["params"]:
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p, requires_grad=False)
+
+
 @optimizers.register("momentum")
 def momentum(groups: Groups, *, lr: float = 0.02, momentum: float = 0.9) -> Optimizer:
     """Gradient steps with a heavy ball: v ← μv + g + λθ, θ ← θ − γv. Polyak (1964)."""
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, **kernels(groups))
+    return HeavyBall(groups, lr=lr, momentum=momentum, **kernels(groups))
 
 
 @optimizers.register("nesterov")
 def nesterov(groups: Groups, *, lr: float = 0.02, momentum: float = 0.9) -> Optimizer:
     """Momentum that looks ahead: v ← μv + d, θ ← θ − γ(d + μv), d = g + λθ. Sutskever et al. (2013), eq. 3, 4."""
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, **kernels(groups))
+    return HeavyBall(groups, lr=lr, momentum=momentum, nesterov=True, **kernels(groups))
 
 
 @optimizers.register("adagrad")
@@ -57,7 +71,7 @@ def adagrad(groups: Groups, *, lr: float = 0.05, eps: float = 1e-10) -> Optimize
 
 @optimizers.register("adadelta")
 def adadelta(groups: Groups, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> Optimizer:
-    """Steps in the weights' own units: Δ = g·RMS(Δ)/RMS(g), θ ← θ − γΔ. Zeiler, arXiv 1212.5701."""
+    """Take steps in the weights' own units: Δ = g·RMS(Δ)/RMS(g), θ ← θ − γΔ. Zeiler, arXiv 1212.5701."""
     return torch.optim.Adadelta(groups, lr=lr, rho=rho, eps=eps, foreach=True)
 
 
@@ -82,7 +96,7 @@ def adam(
 def adamw(
     groups: Groups, *, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
 ) -> Optimizer:
-    """Adam with weight decay beside the gradient: θ ← (1 − γλ)θ − γ·m̂/(√v̂ + ε). Loshchilov & Hutter, arXiv 1711.05101."""
+    """Adam with weight decay beside the gradient: θ ← (1−γλ)θ − γ·m̂/(√v̂ + ε). Loshchilov & Hutter, arXiv 1711.05101."""
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, **kernels(groups))
 
 

@@ -79,7 +79,7 @@ class ScheduleFree(Optimizer):
             group["averaged"] = False
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient; return what ``closure`` returns.
 
         Raises

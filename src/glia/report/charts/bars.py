@@ -23,9 +23,13 @@ class Bar:
     high: float | None = None
     kind: str = "baseline"
 
-    def words(self, scale: float = 1.0) -> str:
+    def decimals(self, scale: float = 1.0) -> int:
+        """Return how many decimals the figure deserves."""
+        return decimals_of({"value": self.value, "low": self.low, "high": self.high}, scale)
+
+    def words(self, scale: float = 1.0, places: int | None = None) -> str:
         """Return the figure and its interval."""
-        places = decimals_of({"value": self.value, "low": self.low, "high": self.high}, scale)
+        places = self.decimals(scale) if places is None else places
         if self.low is None or self.high is None:
             return fixed(self.value * scale, places)
         return (
@@ -60,13 +64,17 @@ def bar_chart(key: str, title: str, bars: Sequence[Bar], *, x_label: str, scale:
     axis = Scale(
         min(0.0, *(b.reach()[0] for b in bars)), max(0.0, *(b.reach()[1] for b in bars)) or 1.0, _LEFT, _RIGHT - 6
     )
-    parts = _ticks(axis, len(bars), scale)
+    parts, places = _ticks(axis, len(bars), scale), _common(bars, scale)
     for i, bar in enumerate(bars):
         y = 20 + i * _ROW
         start, end = sorted((axis(0.0), axis(bar.value)))
         shape = el("rect", x=start, y=y + 8, width=max(end - start, 0.8), height=13.0, rx=1.5, class_=f"bar {bar.kind}")
-        parts += [_heads(bar, y, scale), tip(shape, f"{bar.label}: {bar.words(scale)}"), *_whisker(axis, bar, y + 14.5)]
-    parts += [line(axis(0.0), 6, axis(0.0), 20 + len(bars) * _ROW - 8, "rule")]
+        parts += [
+            _heads(bar, y, scale, places),
+            line(axis(0.0), y + 6, axis(0.0), y + 23, "rule"),
+            tip(shape, f"{bar.label}: {bar.words(scale)}"),
+            *_whisker(axis, bar, y + 14.5),
+        ]
     return _chart(key, title, bars, parts, x_label, scale, note, "Bars from zero")
 
 
@@ -94,13 +102,17 @@ def interval_chart(
     low, high = min([*(b.reach()[0] for b in bars), *marks]), max([*(b.reach()[1] for b in bars), *marks])
     pad = (high - low) * 0.04 or abs(high) * 0.05 or 1.0
     axis = Scale(low - pad, high + pad, _LEFT + 4, _RIGHT - 6)
-    parts = _ticks(axis, len(bars), scale)
+    parts, places = _ticks(axis, len(bars), scale), _common(bars, scale)
     if zero is not None:
         parts.append(line(axis(zero), 6, axis(zero), 20 + len(bars) * _ROW - 8, "guide"))
     for i, bar in enumerate(bars):
         y = 20 + i * _ROW
         dot = el("circle", cx=axis(bar.value), cy=y + 14.5, r=5.0, class_=f"point {bar.kind}")
-        parts += [_heads(bar, y, scale), *_whisker(axis, bar, y + 14.5), tip(dot, f"{bar.label}: {bar.words(scale)}")]
+        parts += [
+            _heads(bar, y, scale, places),
+            *_whisker(axis, bar, y + 14.5),
+            tip(dot, f"{bar.label}: {bar.words(scale)}"),
+        ]
     return _chart(key, title, bars, parts, x_label, scale, note, "Points with intervals")
 
 
@@ -109,9 +121,14 @@ def _check(bars: Sequence[Bar]) -> None:
         raise ValueError("a bar chart needs at least one bar")
 
 
-def _heads(bar: Bar, y: float, scale: float) -> Markup:
-    words = bar.words(scale)
-    room = int((WIDTH - 10 - 6.4 * len(words)) / 6.9)
+def _common(bars: Sequence[Bar], scale: float) -> int:
+    """Return the decimals that suit most of the bars, so that the column of figures reads evenly."""
+    return sorted(bar.decimals(scale) for bar in bars)[len(bars) // 2]
+
+
+def _heads(bar: Bar, y: float, scale: float, places: int) -> Markup:
+    words = bar.words(scale, places)
+    room = int((WIDTH - 14 - 6.9 * len(words)) / 7.3)
     strong = " strong" if bar.kind == "test" else ""
     return el(
         "g",

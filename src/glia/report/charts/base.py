@@ -146,7 +146,7 @@ class Scale:
         """Return the ticks with their text."""
         if self.log:
             return [
-                (value, number(value, 1) if value < 1 else tick_text(value, value))
+                (value, number(value, 1).removeprefix("1\u00a0×\u00a0") if value < 1 else tick_text(value, value))
                 for value in log_ticks(self.low, self.high)
             ]
         values = ticks(self.low, self.high, count)
@@ -163,7 +163,7 @@ class Frame:
     x_label: str
     y_label: str
 
-    def draw(self, x_ticks: int = 5, y_ticks: int = 4) -> list[Markup]:
+    def draw(self, x_ticks: int = 5, y_ticks: int = 5) -> list[Markup]:
         """Return the grid, the ticks and the names of the axes: the vertical one stands on top, to be read level."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         parts = [text(2, top - 12, shorten(self.y_label, 56), "axis")]

@@ -36,12 +36,11 @@ def confusion_chart(
     longest = max(len(shorten(name, 14)) for name in labels)
     left = min(110.0, 18.0 + 7.0 * longest)
     top, cell = 46.0, (WIDTH - left - 6) / size
-    tall = min(cell, 74.0)
-    slanted = cell < 7.0 * longest
+    tall = min(cell, 96.0 if size == 2 else 74.0)
     foot = top + size * tall
     parts = [
-        text(left, 12, "predicted →", "axis"),
-        text(left - 8, top - 8 if not slanted else 12, "true ↓", "axis", "end"),
+        text(2, 12, "true ↓", "axis"),
+        text(max(left, 52.0), 12, "predicted →", "axis"),
     ]
     for i, row in enumerate(counts):
         total = sum(row)
@@ -80,9 +79,11 @@ def _cell(x: float, y: float, wide: float, tall: float, count: int, total: int, 
     fill = viridis(share)
     ink = ink_on(fill)
     true, _, predicted = pair.partition("|")
-    parts = [el("rect", x=x + 1, y=y + 1, width=wide - 2, height=tall - 2, rx=2.0, fill=fill)]
+    # an empty cell is no shade of anything: it stays pale, so that the mistakes stand out
+    look: dict[str, object] = {"fill": fill} if count else {"class_": "empty"}
+    parts = [el("rect", x=x + 1, y=y + 1, width=wide - 2, height=tall - 2, rx=2.0, **look)]
     middle = x + wide / 2
-    if wide >= 62:
+    if wide >= 62 and count:
         parts.append(el("text", number(count), x=middle, y=y + tall / 2 - 1, fill=ink, class_="cell big"))
         parts.append(el("text", percent(share), x=middle, y=y + tall / 2 + 16, fill=ink, class_="cell"))
     elif wide >= 15 and count:

@@ -66,6 +66,7 @@ def miniature(counts: Sequence[float], words: str) -> Markup:
         el("path", d=shape or "M0 26h120", class_="bar mini"),
         xmlns="http://www.w3.org/2000/svg",
         viewBox="0 0 120 26",
+        preserveAspectRatio="xMinYMid meet",
         role="img",
         class_="miniature",
     )

@@ -50,17 +50,21 @@ def line_chart(
     y_label: str,
     mark: tuple[float, str] | None = None,
     note: str = "",
+    log: bool | None = None,
 ) -> Chart:
     """Draw lines with their names at their ends.
 
     Parameters
     ----------
     key, title, x_label, y_label, note : str
-        Words; a logarithmic axis is used, and said in words, where positive values span more than a factor of 50.
+        Words.
     series : sequence of Series
         The lines; fewer than fifty points are drawn as dots too.
     mark : tuple of (float, str), optional
         An x value to point out, and what to write beside it.
+    log : bool, optional
+        Whether the vertical axis is logarithmic, which is then said in words; by default it is where positive values
+        span more than a factor of 50.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def line_chart(
     lines = [(s, s.points()) for s in series if s.points()]
     if not lines:
         raise ValueError("a line chart needs at least one point")
-    frame = _frame([p for _, points in lines for p in points], x_label, y_label)
+    frame = _frame([p for _, points in lines for p in points], x_label, y_label, log)
     parts = frame.draw()
     if mark:
         parts += _mark(frame, *mark)
@@ -99,10 +103,10 @@ def line_chart(
     )
 
 
-def _frame(points: Sequence[tuple[float, float]], x_label: str, y_label: str) -> Frame:
+def _frame(points: Sequence[tuple[float, float]], x_label: str, y_label: str, log: bool | None) -> Frame:
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     low, high = min(ys), max(ys)
-    log = low > 0 and high / low > 50
+    log = low > 0 and (high / low > 50 if log is None else log)
     if log:
         low, high, y_label = low / 1.15, high * 1.15, f"{y_label} (logarithmic axis)"
     else:

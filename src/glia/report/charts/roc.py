@@ -49,7 +49,7 @@ def pr_chart(key: str, title: str, curves: Sequence[Mapping[str, Any]], *, note:
     extra: list[Markup] = []
     if len(curves) == 1 and curves[0].get("base") is not None:
         y = frame.y(float(curves[0]["base"]))
-        extra = [line(frame.x(0), y, frame.x(1), y, "guide"), text(frame.x(1) - 2, y - 6, "guessing", "note", "end")]
+        extra = [line(frame.x(0), y, frame.x(1), y, "guide"), text(frame.x(0) + 6, y - 6, "guessing", "note")]
     return _chart(key, title, curves, frame, ("recall", "precision", "ap"), extra, note)
 
 
@@ -97,13 +97,20 @@ def _legend(
     """Return names in the corner that a good curve leaves empty, weakest at the bottom."""
     rows = list(reversed(coloured))
     bottom = frame.y(0) - 14
+    if len(curves) == 1:
+        words = f"{'area' if roc else 'average precision'} {number(curves[0].get(area))}"
+        return (
+            [text(frame.x(1) - 6, bottom, words, "name valid", "end")]
+            if roc
+            else [text(frame.x(0) + 6, bottom, words, "name valid")]
+        )
     parts = []
     for place, i in enumerate(reversed(rows)):
         y = bottom - 18 * place
-        words = f"{shorten(curves[i].get('class'), 16)} {number(curves[i].get(area))}"
-        x = frame.x(1) - 6 if roc else frame.x(0) + 34
+        words = f"{shorten(curves[i].get('class'), 16)} · {number(curves[i].get(area))}"
+        x = frame.x(1) - 34 if roc else frame.x(0) + 34
         parts.append(text(x, y, words, f"name {kinds[i]}", "end" if roc else "start"))
-        start = x - 7.2 * len(words) - 26 if roc else frame.x(0) + 8
+        start = frame.x(1) - 26 if roc else frame.x(0) + 8
         parts.append(line(start, y - 4, start + 20, y - 4, f"line {kinds[i]}"))
     left = len(curves) - len(rows)
     if left:

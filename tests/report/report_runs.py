@@ -14,7 +14,14 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -24,6 +31,8 @@ from sklearn.preprocessing import StandardScaler
 from glia.report.evidence import curves, data_profile, hardest_rows, weak_groups
 
 Metric = Callable[[Any, Any], float]
+TASKS = ("binary", "multiclass", "regression")
+every_task = pytest.mark.parametrize("task", TASKS)
 LOADERS = {"binary": load_breast_cancer, "multiclass": load_digits, "regression": load_diabetes}
 
 
@@ -86,8 +95,9 @@ def run(task: str) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Return the record and history of one real run on one of scikit-learn's tables."""
     bunch = LOADERS[task]()
     rng = np.random.default_rng(0)
-    columns, target = [str(name) for name in bunch.feature_names], {"binary": "diagnosis", "multiclass": "digit"}.get(
-        task, "progression"
+    columns, target = (
+        [str(name) for name in bunch.feature_names],
+        {"binary": "diagnosis", "multiclass": "digit"}.get(task, "progression"),
     )
     X, y = bunch.data, bunch.target if task != "regression" else bunch.target.astype(float)
     rest = y if task != "regression" else None
@@ -157,7 +167,9 @@ def run(task: str) -> tuple[dict[str, Any], list[dict[str, float]]]:
     named = (lambda v: [classes[c] for c in v]) if classes else list
     record |= {
         "curves": curves(task, named(truth), named(prediction), score if classifier else None, classes),  # type: ignore[arg-type]
-        "hardest": hardest_rows(frame, named(truth), named(prediction), score if classifier else None, losses, rows=test),
+        "hardest": hardest_rows(
+            frame, named(truth), named(prediction), score if classifier else None, losses, rows=test
+        ),
         "weak_groups": weak_groups(frame, losses, None, min_rows=25),
         "profile": data_profile(whole, {target: "target"}),
         "importance": importance(fitted, output, parts, m, sign, columns, rng),
@@ -222,8 +234,3 @@ def about(
         "training": {"epochs": len(history), "best_epoch": best, "stopped": "the limit of epochs"},
         "primary": primary,
     }
-
-
-@pytest.fixture(params=["binary", "multiclass", "regression"])
-def task(request: pytest.FixtureRequest) -> str:
-    return str(request.param)

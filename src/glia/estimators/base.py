@@ -1,0 +1,248 @@
+"""The fit of a network to rows, shared by the tasks: read, hold out, prepare, choose, train, calibrate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from glia.core.errors import InputError
+from glia.core.protocols import Task
+from glia.core.seeds import derive
+from glia.engine.history import History
+from glia.estimators.choices import SMALL, choose
+from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take
+from glia.estimators.prepared import PreparedEstimator
+from glia.estimators.targets import as_array
+from glia.estimators.training import build_network, pick_device, to_rows, train_network
+from glia.nn import Spec
+from glia.objectives import Objective, ResolvedObjective
+
+Floats = NDArray[np.float64]
+_BATCH = 4096
+
+
+class NetworkEstimator(PreparedEstimator):
+    """Base of ``Classifier`` and ``Regressor``.
+
+    Attributes
+    ----------
+    network_ : nn.Module
+        The trained network, in evaluation mode.
+    history_ : History
+        One entry per epoch.
+    n_iter_ : int
+        Epochs that were run.
+    choices_ : dict
+        What was chosen for each setting that was "auto", and why.
+    """
+
+    network: Any
+    objective: Any
+    validation_fraction: float
+    early_stopping: Any
+    random_state: Any
+    warm_start: bool
+    network_: nn.Module
+    history_: History
+    target_: Any
+
+    @property
+    def task_(self) -> Task:
+        """What is predicted."""
+        return self.target_.task  # type: ignore[no-any-return]
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None) -> Any:
+        """Fit to rows.
+
+        Parameters
+        ----------
+        X : frame, array, sparse matrix or Table (N, …)
+            Rows as they are: numbers, words, dates, missing values.
+        y : array-like (N,) or (N, T)
+            Targets.
+        sample_weight : array-like (N,), optional
+            At least 0; a row of weight 0 is as good as absent.
+        validation : (X, y), optional
+            Rows for early stopping and calibration, instead of a share of ``X``.
+
+        Raises
+        ------
+        InputError
+            If the rows, targets or settings cannot be used.
+        TrainingError
+            If the loss stops being finite.
+        """
+        rows, values, weight, valid = self._parts(X, y, sample_weight, validation)
+        if not (self.warm_start and hasattr(self, "network_")):
+            self.target_ = self._new_target(values)
+            onehot = not isinstance(self.network, (str, Spec))
+            x = self._fit_preparation(rows, values, onehot=onehot)
+            self._build(x, values)
+        else:
+            x = self._transform(rows)
+        self._train(x, values, weight, valid)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        """Take one pass over further rows; the first call learns preparation and classes from its rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in ``fit``.
+        classes : array-like, optional
+            All classes that will ever come; needed in the first call where its rows lack some.
+        """
+        first = not hasattr(self, "network_")
+        rows = self._read_new(X) if first else self._read_known(X)
+        values = self._check_y(y)
+        check_lengths(rows, values)
+        weight = self._row_weight(values, read_weight(rows, sample_weight))
+        if first:
+            self.target_ = self._new_target(values, classes)
+            x = self._fit_preparation(rows, values, onehot=not isinstance(self.network, (str, Spec)))
+            self._build(x, values)
+        else:
+            x = self._transform(rows)
+        params = {**self.get_params(deep=False), "epochs": 1, "schedule": "constant"}
+        self._train(x, values, weight, None, params)
+        return self
+
+    def _parts(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> tuple[RowsIn, Any, Any, Any]:
+        """Return training rows, targets and weights, and the validation rows and targets (or ``None``)."""
+        warm = self.warm_start and hasattr(self, "network_")
+        rows = self._read_known(X) if warm else self._read_new(X)
+        values = self._check_y(y)
+        check_lengths(rows, values)
+        weight = read_weight(rows, sample_weight)
+        if weight is not None and not weight.all():
+            kept = np.flatnonzero(weight)
+            rows, values, weight = take(rows, kept), values[kept], weight[kept]
+        if count(rows) < 2:
+            raise InputError("training needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
+        if validation is not None:
+            return rows, values, self._row_weight(values, weight), (self._read_known(validation[0]), validation[1])
+        if count(rows) < SMALL or self.early_stopping is False or not self.validation_fraction:
+            if count(rows) < SMALL:
+                index, weight = canonical(rows, values, weight)
+                rows, values = take(rows, index), values[index]
+            return rows, values, self._row_weight(values, weight), None
+        train, held = self._hold_out(values)
+        part = None if weight is None else weight[train]
+        valid = (take(rows, held), values[held])
+        return take(rows, train), values[train], self._row_weight(values[train], part), valid
+
+    def _hold_out(self, values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Draw the validation rows; classes keep their shares, and every class stays in training."""
+        if not 0 < self.validation_fraction < 1:
+            raise InputError("validation_fraction must be in [0, 1)", f"{self.validation_fraction!r}")
+        index, by = np.arange(len(values)), self._strata(values)
+        if by is not None:
+            rare = np.bincount(by)[by] < 2
+            index, by = index[~rare], by[~rare]
+        size = max(1, round(self.validation_fraction * len(values)), 0 if by is None else len(np.unique(by)))
+        if by is not None and size > len(index) - len(np.unique(by)):
+            by = None
+        _, held = train_test_split(index, test_size=size, stratify=by, random_state=self._seed("validation") % 2**32)
+        return np.setdiff1d(np.arange(len(values)), held), np.sort(held)
+
+    def _build(self, x: NDArray[np.float32], values: NDArray[Any]) -> None:
+        self._resolve()
+        self._device = pick_device(self.device)
+        outputs = self._resolved.out_features(self.target_.outputs)
+        choices = choose(self.get_params(deep=False), rows=len(x), task=self.task_, features=self.layout_.in_features)
+        self.spec_ = choices.network
+        self.network_ = build_network(choices, self.layout_, outputs, self._seed(), x).to(self._device)
+
+    def _resolve(self) -> None:
+        objective = Objective() if self.objective == "auto" else self.objective
+        objective = objective if isinstance(objective, Objective) else Objective(objective)
+        self._resolved: ResolvedObjective = objective.resolve(self.task_, weighted=True)
+
+    def _train(
+        self, x: NDArray[np.float32], values: Any, weight: Any, valid: Any, params: dict[str, Any] | None = None
+    ) -> None:
+        params = params or self.get_params(deep=False)
+        choices = choose(params, rows=len(x), task=self.task_, features=self.layout_.in_features)
+        train = to_rows(x, self.target_.encode(values), weight, self._device)
+        held = None
+        if valid is not None:
+            held_y = self._check_y(valid[1])
+            held = to_rows(self._transform(valid[0]), self.target_.encode(held_y), None, self._device)
+        self.history_, trainer, stopping = train_network(
+            self.network_,
+            self._resolved,
+            choices,
+            train,
+            held,
+            seed=self._seed("training"),
+            precision=self.precision,
+            verbose=self.verbose,
+        )
+        self.choices_, self.n_iter_ = choices.why, len(self.history_)
+        self.stop_reason_, self.best_epoch_ = trainer.stop_reason, stopping.best_epoch or len(self.history_)
+        self.interrupted_ = trainer.stop_reason == "interrupted"
+        self._calibrate(None if held is None else (self._scores(held.x), held.y.cpu().numpy()))
+
+    def _seed(self, *names: str) -> int:
+        """Return the seed of a named stream; ``random_state`` may be an int, ``None`` or a NumPy generator."""
+        state = self.random_state
+        number = state if isinstance(state, (int, np.integer)) else check_random_state(state).randint(2**31)
+        return derive(int(number), *names)
+
+    @torch.no_grad()
+    def _scores(self, x: Tensor) -> NDArray[np.float32]:
+        self.network_.eval()
+        parts = [self.network_(part).float().cpu() for part in x.split(_BATCH)]
+        return torch.cat(parts).numpy() if parts else np.empty((0, self._resolved.out_features(self.target_.outputs)))
+
+    def _outputs(self, X: Any) -> NDArray[np.float32]:
+        """Return raw network outputs for rows, (N, O)."""
+        check_is_fitted(self, "network_")
+        return self._scores(self.prepare(X))
+
+    def prepare(self, X: Any) -> Tensor:
+        """Return rows as the network takes them, (N, *shape), on the network's device."""
+        check_is_fitted(self, "network_")
+        rows = self._read_known(X)
+        if count(rows) == 0:
+            raise InputError("there must be rows to predict", "0 sample(s) while a minimum of 1 is required")
+        return torch.from_numpy(self._transform(rows)).to(self._device)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Run the network in evaluation mode: (B, *shape) → (B, outputs), raw scores."""
+        check_is_fitted(self, "network_")
+        self.network_.eval()
+        return self.network_(batch)  # type: ignore[no-any-return]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_") and hasattr(self, "history_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.sparse = True
+        tags.input_tags.categorical = True
+        tags.non_deterministic = False
+        return tags
+
+    def _check_y(self, y: Any) -> NDArray[Any]:
+        return as_array(y)
+
+    def _strata(self, values: NDArray[Any]) -> NDArray[Any] | None:
+        return None
+
+    def _row_weight(self, values: NDArray[Any], weight: Floats | None) -> Floats | None:
+        return weight
+
+    def _new_target(self, values: NDArray[Any], classes: Any = None) -> Any:
+        raise TypeError(f"{type(self).__name__} does not say how targets are encoded")
+
+    def _calibrate(self, held: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
+        raise TypeError(f"{type(self).__name__} does not say how predictions are calibrated")
