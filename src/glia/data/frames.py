@@ -158,7 +158,7 @@ def _from_native(X: Any) -> pl.DataFrame:
         native = native.collect()
     names = [str(name) for name in native.columns]
     check_unique(names)
-    return pl.DataFrame([_native_column(native[old], new) for old, new in zip(native.columns, names, strict=True)])
+    return pl.DataFrame([_native_column(old, new) for old, new in zip(native.iter_columns(), names, strict=True)])
 
 
 def _native_column(column: Any, name: str) -> pl.Series:

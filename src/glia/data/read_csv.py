@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -18,7 +17,7 @@ import polars as pl
 from glia.core.errors import InputError
 from glia.data.findings import marker_findings
 from glia.data.markers import MARKERS, WEAK_MARKERS, strip_and_clear
-from glia.data.read_sniff import NO_DELIMITER, Dialect, sniff
+from glia.data.read_sniff import NO_DELIMITER, Dialect, sniff, spaced_quote
 from glia.data.schema import Finding
 
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", NO_DELIMITER: "nothing"}
@@ -63,7 +62,7 @@ def read_delimited(path: Path, *, zipped: bool = False, limit: int | None = None
         )
     if frame.width > 1 and frame.get_column(frame.columns[-1]).null_count():
         _check_short_rows(source, path, dialect, zipped, limit)
-    frame, blank = _drop_blank(frame, path)
+    frame, blank = _drop_blank(frame, path, dialect, zipped)
     counted = any(finding.code == "missing-marker" and dialect.padded for finding in findings)
     return frame, [*_notes(dialect, counted), *blank, *findings]
 
@@ -78,7 +77,7 @@ def _source(path: Path, dialect: Dialect, zipped: bool) -> Path | bytes:
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # every byte is a character there
     if dialect.spaced_quotes:  # Polars takes a quotation mark after a space for a character like any other
-        text = re.sub(rf'{re.escape(dialect.separator)}[ \t]+"', lambda found: dialect.separator + '"', text)
+        text = spaced_quote(dialect.separator).sub("", text)
     return text.removeprefix("\ufeff").encode()
 
 
@@ -195,18 +194,29 @@ def _settled(column: pl.Series, decimal_comma: bool) -> pl.Series:
     return column
 
 
-def _drop_blank(frame: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[Finding]]:
-    if not all(frame.null_count().row(0)):
-        return frame, []
-    kept = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    blank = frame.height - kept.height
-    if not kept.height:
+def _drop_blank(frame: pl.DataFrame, path: Path, dialect: Dialect, zipped: bool) -> tuple[pl.DataFrame, list[Finding]]:
+    """Leave out the rows that Polars makes of blank lines; a row of missing values between delimiters is a row."""
+    if frame.width == 1 or not all(frame.null_count().row(0)):
+        return frame, []  # in a single column a blank line is a missing value
+    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if empty.all():
         raise InputError(
             "a table must have values", f"only blank or missing ones in {str(path)!r}", "choose another file"
         )
-    if not blank or frame.width == 1:  # in a single column a blank line is a missing value
+    if not empty.any():
         return frame, []
-    return kept, [Finding("blank-rows", None, f"{blank:,} blank rows were left out.", "info")]
+    with _open_text(path, dialect, zipped) as file:
+        rows = csv.reader(file, delimiter=dialect.separator, skipinitialspace=dialect.spaced_quotes)
+        lines = islice(rows, int(dialect.header), frame.height + dialect.header)
+        filled = [len(row) > 0 for row in lines]
+    if len(filled) != frame.height:  # the two parsers do not agree on what a row is: leave all as it is
+        return frame, []
+    blank = empty & ~pl.Series(filled, dtype=pl.Boolean)
+    if not blank.any():
+        return frame, []
+    return frame.filter(~blank), [
+        Finding("blank-rows", None, f"{int(blank.sum()):,} blank lines were left out.", "info")
+    ]
 
 
 def _notes(dialect: Dialect, counted: bool) -> list[Finding]:
@@ -270,12 +280,15 @@ def _ragged(path: Path, dialect: Dialect, zipped: bool, limit: int | None = None
     must = "every row must have as many fields as the header"
     with _open_text(path, dialect, zipped) as file:
         reader = csv.reader(file, delimiter=dialect.separator, skipinitialspace=dialect.spaced_quotes)
-        for row in islice(reader, None if limit is None else limit + dialect.header):
-            if row and len(row) != width:
-                fields = f"{len(row)} field{'s' * (len(row) != 1)}"
-                got = f"{fields} in line {reader.line_num} of {str(path)!r}, where the header has {width}"
-                do = "correct that line; a field that holds the delimiter must be quoted"
-                return InputError(must, got, do)
+        try:
+            for row in islice(reader, None if limit is None else limit + dialect.header):
+                if row and len(row) != width:
+                    fields = f"{len(row)} field{'s' * (len(row) != 1)}"
+                    got = f"{fields} in line {reader.line_num} of {str(path)!r}, where the header has {width}"
+                    return InputError(must, got, "correct that line; a field that holds the delimiter must be quoted")
+        except csv.Error as error:
+            got = f"line {reader.line_num} of {str(path)!r}: {error}"
+            return InputError(must, got, "correct that line; perhaps a quotation mark is not closed")
     return InputError(must)
 
 

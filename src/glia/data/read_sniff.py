@@ -89,7 +89,7 @@ def sniff(path: Path, zipped: bool) -> Dialect:
     if not lines[0]:
         raise InputError("a table must have a header and rows", f"the empty file {str(path)!r}", "choose another file")
     separator = find_separator(lines[0][:200], path.name)
-    spaced = re.search(rf'{re.escape(separator)}[ \t]+"', texts[0]) is not None
+    spaced = spaced_quote(separator).search(texts[0]) is not None
     rows = [row for part in lines for row in _parse(part, separator, spaced)]
     header = not _looks_like_data(rows[0])
     raw = tuple(rows[0]) if header else tuple(f"column_{i}" for i in range(len(rows[0])))
@@ -178,6 +178,11 @@ def _encoding(pieces: list[bytes], path: Path) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "cp1252"
+
+
+def spaced_quote(separator: str) -> re.Pattern[str]:
+    """Return the pattern of a delimiter, spaces and an opening quotation mark; doubled marks do not open a field."""
+    return re.compile(rf'(?<={re.escape(separator)}) +(?="[^"{re.escape(separator)}\r\n])')
 
 
 def _parse(lines: list[str], separator: str, spaced: bool = True) -> list[list[str]]:

@@ -61,8 +61,8 @@ class Column:
     order : tuple of str
         Values of an ``ordinal`` column from lowest to highest.
     format : str
-        How strings were understood: a ``strptime`` format for dates, ``"number"`` or ``"number, decimal comma"``; ``"-"``
-        for words among which a dash or a point is a value and not a missing one.
+        How strings were understood: a ``strptime`` format for dates, ``"number"`` or ``"number, decimal comma"``;
+        ``"-"`` for words among which a dash or a point is a value and not a missing one.
     """
 
     name: str

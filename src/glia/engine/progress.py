@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 _REDRAW_SECONDS = 0.1
+_WIDE = 110
 
 
 class Progress:
@@ -94,25 +95,26 @@ class Progress:
             self.console.print(Text(message))
 
     def line(self) -> Text:
-        """Return the line as it stands."""
+        """Return the line as it stands; what matters least stands last, where a narrow terminal cuts."""
         done = self.epoch + self.part
         seconds = max(1e-9, self._clock() - self._started)
         share = min(1.0, done / self.epochs) if self.epochs else 0.0
-        filled = round(share * 20)
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(f"{self.what}  ")
-        text.append("━" * filled, style="#0072B2")
-        text.append("─" * (20 - filled), style="dim")
-        text.append(f"  epoch {min(self.epochs, self.epoch + 1)}/{self.epochs}")
-        if done:
-            text.append(f" · {_count(done * self.rows / seconds)} rows/s")
+        text = Text(f"{self.what}  ", no_wrap=True, overflow="ellipsis")
+        if self.console.width >= _WIDE:
+            filled = round(share * 20)
+            text.append("━" * filled, style="#0072B2")
+            text.append("─" * (20 - filled), style="dim")
+            text.append("  ")
+        text.append(f"epoch {min(self.epochs, self.epoch + 1)}/{self.epochs}")
+        if done and self.epochs:
+            text.append(f" · {_time(seconds / done * max(0.0, self.epochs - done))} left")
         value = self.last.get(self.key)
         if value is not None:
             text.append(f" · {self.key} {value:.4g}")
         if self.best is not None:
-            text.append(f" (best {self.best:.4g} at epoch {self.best_epoch})", style="#009E73")
-        if done and self.epochs:
-            text.append(f" · at most {_time(seconds / done * max(0.0, self.epochs - done))} left")
+            text.append(f", best {self.best:.4g} (epoch {self.best_epoch})", style="#009E73")
+        if done:
+            text.append(f" · {_count(done * self.rows / seconds)} rows/s")
         return text
 
     def _better(self, value: float) -> bool:

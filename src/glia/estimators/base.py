@@ -84,7 +84,7 @@ class NetworkEstimator(PreparedEstimator):
             self.target_ = self._new_target(values)
             onehot = not isinstance(self.network, (str, Spec))
             x = self._fit_preparation(rows, values, onehot=onehot)
-            self._build(x, values)
+            self._build(x, weight is not None)
         else:
             x = self._transform(rows)
         self._train(x, values, weight, valid)
@@ -108,7 +108,7 @@ class NetworkEstimator(PreparedEstimator):
         if first:
             self.target_ = self._new_target(values, classes)
             x = self._fit_preparation(rows, values, onehot=not isinstance(self.network, (str, Spec)))
-            self._build(x, values)
+            self._build(x, weight is not None)
         else:
             x = self._transform(rows)
         params = {**self.get_params(deep=False), "epochs": 1, "schedule": "constant"}
@@ -153,18 +153,18 @@ class NetworkEstimator(PreparedEstimator):
         _, held = train_test_split(index, test_size=size, stratify=by, random_state=self._seed("validation") % 2**32)
         return np.setdiff1d(np.arange(len(values)), held), np.sort(held)
 
-    def _build(self, x: NDArray[np.float32], values: NDArray[Any]) -> None:
-        self._resolve()
+    def _build(self, x: NDArray[np.float32], weighted: bool) -> None:
+        self._resolve(weighted)
         self._device = pick_device(self.device)
         outputs = self._resolved.out_features(self.target_.outputs)
         choices = choose(self.get_params(deep=False), rows=len(x), task=self.task_, features=self.layout_.in_features)
         self.spec_ = choices.network
         self.network_ = build_network(choices, self.layout_, outputs, self._seed(), x).to(self._device)
 
-    def _resolve(self) -> None:
+    def _resolve(self, weighted: bool = False) -> None:
         objective = Objective() if self.objective == "auto" else self.objective
         objective = objective if isinstance(objective, Objective) else Objective(objective)
-        self._resolved: ResolvedObjective = objective.resolve(self.task_, weighted=True)
+        self._resolved: ResolvedObjective = objective.resolve(self.task_, weighted=weighted)
 
     def _train(
         self, x: NDArray[np.float32], values: Any, weight: Any, valid: Any, params: dict[str, Any] | None = None

@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
 
 from glia.estimators.base import NetworkEstimator
 from glia.estimators.targets import ClassTarget, as_array, class_column
@@ -106,7 +107,8 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable labels, (N,), or 0/1 (N, L) for several labels."""
-        return self.target_.decide(self.predict_proba(X))  # type: ignore[no-any-return]
+        probability = self.predict_proba(X)
+        return self.target_.decide(probability)  # type: ignore[no-any-return]
 
     def predict_frame(self, X: Any) -> pl.DataFrame:
         """Return a frame with the columns ``prediction`` and ``probability_<class>``."""
@@ -133,7 +135,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         return values
 
     def _check_y(self, y: Any) -> NDArray[Any]:
-        return class_column(as_array(y))
+        values = class_column(as_array(y))
+        check_classification_targets(values)
+        return values
 
     def _strata(self, values: NDArray[Any]) -> NDArray[Any] | None:
         return None if values.ndim > 1 else np.unique(values, return_inverse=True)[1]
@@ -141,7 +145,8 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
     def _row_weight(self, values: NDArray[Any], weight: Floats | None) -> Floats | None:
         if self.class_weight is None:
             return weight
-        factors = class_weights(values, self.class_weight)
+        known = np.unique(values) if isinstance(self.class_weight, str) else [*self.class_weight, *np.unique(values)]
+        factors = class_weights(values, self.class_weight, classes=known)
         return factors if weight is None else factors * weight
 
     def _new_target(self, values: NDArray[Any], classes: Any = None) -> ClassTarget:

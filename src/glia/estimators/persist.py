@@ -1,0 +1,252 @@
+"""Models to files and back: JSON and tensors only. Loading runs no code that comes from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from glia.core.errors import GliaError, InputError, ModelFileError, near
+from glia.core.layout import Layout
+from glia.core.modelfile import Archive, read_archive, write_archive
+from glia.data import Schema
+from glia.data.preparation import Preparation
+from glia.engine.history import History
+from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.classifier import Classifier
+from glia.estimators.perceptron import Perceptron
+from glia.estimators.regressor import Regressor
+from glia.estimators.targets import ClassTarget, ValueTarget
+from glia.estimators.training import pick_device
+from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
+from glia.objectives import Loss, Objective
+from glia.objectives.losses import loss_from_dict
+
+_ESTIMATORS: dict[str, Any] = {"Classifier": Classifier, "Regressor": Regressor, "Perceptron": Perceptron}
+_SETTINGS: dict[str, Any] = {"Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer}
+_PREPARED = "preparation/"
+_NETWORK = "network/"
+_FIGURES = ("temperature_", "n_iter_", "best_epoch_", "stop_reason_", "choices_", "mistakes_", "converged_")
+
+
+def save(estimator: Any, path: str | Path, *, target: str | list[str] | None = None) -> None:
+    """Write a fitted estimator to a file, atomically.
+
+    Parameters
+    ----------
+    estimator : Classifier, Regressor or Perceptron
+        Fitted. Of a network of your own the weights are stored, not the code: hand it in again at ``load``.
+    path : path-like
+        By custom ends in ``.glia``.
+    target : str or list of str, optional
+        Name of what is predicted.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    InputError
+        If it is not one of Glia's, or the file cannot be written.
+    """
+    kind = type(estimator).__name__
+    if kind not in _ESTIMATORS:
+        raise InputError("only Glia's estimators can be saved", f"{type(estimator).__name__}")
+    check_is_fitted(estimator)
+    named = target if target is not None else getattr(estimator, "target_name_", None)
+    tensors = {
+        _NETWORK + name: value.detach().cpu().float().numpy() if value.is_floating_point() else value.cpu().numpy()
+        for name, value in estimator.network_.state_dict().items()
+    }
+    parts: dict[str, Any] = {"fitted.json": _fitted(estimator), "layout.json": estimator.layout_.to_dict()}
+    if estimator.schema_ is not None:
+        parts["schema.json"] = estimator.schema_.to_dict()
+    if estimator.preparation_ is not None:
+        parts["preparation.json"], arrays = estimator.preparation_.to_state()
+        tensors |= {_PREPARED + name: value for name, value in arrays.items()}
+    for name in ("conformity_",):
+        if getattr(estimator, name, None) is not None:
+            tensors[name] = getattr(estimator, name)
+    write_archive(path, {"estimator": kind, "target": named}, tensors, parts=parts)
+
+
+def _fitted(estimator: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "params": {name: _plain(value) for name, value in estimator.get_params(deep=False).items()},
+        "n_features_in": int(estimator.n_features_in_),
+        "feature_names_in": [str(n) for n in getattr(estimator, "feature_names_in_", [])],
+        "from_table": estimator._from_table,
+        "shape_in": list(getattr(estimator, "shape_in_", ())),
+        "target": _target_data(estimator.target_),
+        "figures": {name: getattr(estimator, name) for name in _FIGURES if hasattr(estimator, name)},
+    }
+    if isinstance(estimator, Perceptron):
+        found = estimator.fit_
+        data["perceptron"] = {
+            "weights": np.asarray(found.weights).tolist(),
+            "bias": np.asarray(found.bias).tolist(),
+            "mistakes_per_epoch": list(found.mistakes_per_epoch),
+            "bound": estimator.mistake_bound_ if np.isfinite(estimator.mistake_bound_) else None,
+        }
+    else:
+        spec = as_network(estimator.spec_)
+        data["network"] = spec.to_dict() if isinstance(spec, Spec) else {"custom": type(spec).__qualname__}
+        loss = estimator._resolved.loss
+        data["loss"] = loss.to_dict() if hasattr(loss, "to_dict") and _is_json(loss) else None
+        data["history"] = estimator.history_.to_list()
+    return data
+
+
+def _is_json(loss: Loss) -> bool:
+    try:
+        loss_from_dict(loss.to_dict())
+    except (GliaError, TypeError, ValueError, KeyError):
+        return False
+    return True
+
+
+def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Any:
+    """Read a fitted estimator from a file that ``save`` wrote. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    network : nn.Module, class or factory, optional
+        The code of a custom network; the file holds its weights only.
+    device : str
+        Where the network is to run.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, altered, unsafe, of another format, or of a network whose code is missing.
+    """
+    archive = read_archive(path)
+    try:
+        return _rebuild(archive, network, device)
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ModelFileError(
+            "the parts of a model file must fit together", f"{str(path)!r}: {detail}", "save the model again"
+        ) from error
+
+
+def _rebuild(archive: Archive, network: Any, device: str) -> Any:
+    kind = str(archive.manifest["estimator"])
+    if kind not in _ESTIMATORS:
+        raise ModelFileError("the file's estimator must be known", repr(kind), near(kind, _ESTIMATORS))
+    data = archive.parts["fitted.json"]
+    estimator = _ESTIMATORS[kind](**{name: _rebuilt(value) for name, value in data["params"].items()})
+    estimator.n_features_in_ = int(data["n_features_in"])
+    if data["feature_names_in"]:
+        estimator.feature_names_in_ = np.array(data["feature_names_in"], dtype=object)
+    if data["shape_in"]:
+        estimator.shape_in_ = tuple(data["shape_in"])
+    estimator._from_table = bool(data["from_table"])
+    estimator.target_name_ = archive.manifest.get("target")
+    estimator.target_ = _target_from(data["target"])
+    estimator.layout_ = Layout.from_dict(archive.parts["layout.json"])
+    estimator.schema_ = Schema.from_dict(archive.parts["schema.json"]) if "schema.json" in archive.parts else None
+    estimator.preparation_ = None
+    if "preparation.json" in archive.parts:
+        arrays = {k.removeprefix(_PREPARED): v for k, v in archive.tensors.items() if k.startswith(_PREPARED)}
+        estimator.preparation_ = Preparation.from_state(archive.parts["preparation.json"], arrays)
+    for name, value in data["figures"].items():
+        if name in _FIGURES:
+            setattr(estimator, name, value)
+    if kind == "Perceptron":
+        _rebuild_perceptron(estimator, data)
+    else:
+        _rebuild_network(estimator, data, archive, network, device)
+    return estimator
+
+
+def _rebuild_perceptron(estimator: Perceptron, data: dict[str, Any]) -> None:
+    found = data["perceptron"]
+    counts = tuple(int(n) for n in found["mistakes_per_epoch"])
+    bias = float(found["bias"]) if np.ndim(found["bias"]) == 0 else np.asarray(found["bias"], dtype=np.float64)
+    estimator.fit_ = PerceptronFit(
+        np.asarray(found["weights"], dtype=np.float64), bias, sum(counts), len(counts), counts[-1] == 0, counts
+    )
+    estimator.network_ = PerceptronNetwork.from_fit(estimator.fit_)
+    estimator.mistake_bound_ = float("inf") if found["bound"] is None else float(found["bound"])
+
+
+def _rebuild_network(estimator: Any, data: dict[str, Any], archive: Archive, network: Any, device: str) -> None:
+    estimator.spec_ = spec_from_dict(data["network"]) if network is None else as_network(network)
+    if network is not None and "network" in estimator.get_params(deep=False):
+        estimator.network = network
+    estimator._resolve()
+    if data["loss"] is not None:
+        loss = loss_from_dict(data["loss"])
+        estimator.objective = Objective(loss) if estimator.objective == "auto" else estimator.objective
+        estimator._resolve()
+    outputs = estimator._resolved.out_features(estimator.target_.outputs)
+    estimator._device = pick_device(device)
+    module = estimator.spec_.build(estimator.layout_, outputs)
+    weights = {
+        k.removeprefix(_NETWORK): torch.from_numpy(v.copy())
+        for k, v in archive.tensors.items()
+        if k.startswith(_NETWORK)
+    }
+    module.load_state_dict(weights)
+    estimator.network_ = module.to(estimator._device).eval()
+    estimator.history_ = History(data["history"])
+    if isinstance(estimator, Regressor):
+        estimator.conformity_ = archive.tensors.get("conformity_")
+
+
+def _target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:
+    if isinstance(target, ClassTarget):
+        return {"classes": target.classes.tolist(), "dtype": target.classes.dtype.kind, "task": target.task}
+    return {"mean": target.mean.tolist(), "scale": target.scale.tolist(), "single": target.single}
+
+
+def _target_from(data: Mapping[str, Any]) -> ClassTarget | ValueTarget:
+    if "classes" in data:
+        kind = {"U": str, "S": str, "O": object, "i": np.int64, "u": np.int64, "b": bool, "f": np.float64}
+        return ClassTarget(np.array(data["classes"], dtype=kind[data["dtype"]]), data["task"])
+    return ValueTarget(np.array(data["mean"], float), np.array(data["scale"], float), bool(data["single"]))
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as JSON data; code (modules, functions) becomes a note of what it was."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Spec):
+        return {"network": value.to_dict()}
+    if type(value).__name__ in _SETTINGS and isinstance(value, BaseEstimator):
+        fields = {name: _plain(item) for name, item in value.get_params(deep=False).items()}
+        return {"settings": type(value).__name__, "fields": fields}
+    if isinstance(value, Loss) and _is_json(value):
+        return {"loss": value.to_dict()}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {"mapping": {key: _plain(item) for key, item in value.items()}}
+    if isinstance(value, (list, tuple)):
+        return {"sequence": [_plain(item) for item in value]}
+    return {"left_out": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def _rebuilt(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "network" in value:
+        return "auto" if "custom" in value["network"] else spec_from_dict(value["network"])
+    if "settings" in value:
+        return _SETTINGS[value["settings"]](**{name: _rebuilt(item) for name, item in value["fields"].items()})
+    if "loss" in value:
+        return loss_from_dict(value["loss"])
+    if "mapping" in value:
+        return {key: _rebuilt(item) for key, item in value["mapping"].items()}
+    if "sequence" in value:
+        return tuple(_rebuilt(item) for item in value["sequence"])
+    return "auto"

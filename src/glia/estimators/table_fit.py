@@ -1,0 +1,208 @@
+"""From a table and a target's name to a fitted estimator: what ``glia.fit`` and ``glia fit`` do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from glia.core.errors import InputError
+from glia.core.protocols import Task
+from glia.data import Split, Table, check_target, infer_task, read, split_rows
+from glia.data.preparation import Preparation
+from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.classifier import Classifier
+from glia.estimators.regressor import Regressor
+from glia.estimators.settings import FitSettings
+from glia.nn import MLP, networks
+from glia.objectives import Objective
+
+
+@dataclass
+class TableFit:
+    """A fitted estimator with the rows that it was made from and judged by.
+
+    Parameters
+    ----------
+    estimator : Classifier or Regressor
+    table : Table
+        All rows that were read.
+    split : Split
+        Which of them are for training, validation and test.
+    y : ndarray (N,) or (N, T)
+        Targets of all rows.
+    weight : ndarray (N,) or None
+    task : Task
+    timings : dict
+        Seconds per stage.
+    """
+
+    estimator: Any
+    table: Table
+    split: Split
+    y: NDArray[Any]
+    weight: NDArray[np.float64] | None
+    task: Task
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def part(self, name: str) -> tuple[Table, NDArray[Any]]:
+        """Return the rows and targets of ``"train"``, ``"valid"`` or ``"test"``."""
+        index = getattr(self.split, name)
+        return self.table.take(index), self.y[index]
+
+
+def fit(data: Any, target: str | list[str], **settings: Any) -> Any:
+    """Fit a network to a table and return the fitted estimator.
+
+    Parameters
+    ----------
+    data : str, Path, frame, array or Table
+        A file (CSV, Parquet, Arrow, JSON lines) or rows in memory.
+    target : str or list of str
+        The column or columns to predict.
+    **settings
+        Fields of ``FitSettings``: ``epochs=20``, ``roles={"zip": "categorical"}``, ….
+
+    Returns
+    -------
+    Classifier or Regressor
+        ``split_`` says which rows it has not seen: ``split_.test``.
+
+    Raises
+    ------
+    InputError
+        If the data or settings cannot be used; the message says what to do.
+    """
+    seed = settings.pop("random_state", settings.pop("seed", 0))
+    path = isinstance(data, str) or hasattr(data, "__fspath__")
+    checked = FitSettings(data=str(data) if path else "rows in memory", target=target, seed=seed, **settings)
+    return fit_table(checked, data).estimator
+
+
+def fit_table(
+    settings: FitSettings, source: Any = None, *, verbose: int = 0, say: Callable[[str], None] = lambda line: None
+) -> TableFit:
+    """Read, split and fit as the settings say; ``say`` is told what is going on."""
+    start = time.perf_counter()
+    say(f"reading {settings.data}")
+    roles: dict[str, str] = dict(settings.roles)
+    roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
+    table = read(
+        settings.data if source is None else source,
+        target=settings.target,
+        roles=roles,
+        drop=settings.drop,
+        limit=settings.max_rows,
+    )
+    y, task = targets(table, settings)
+    if not table.schema.inputs():
+        why = "; ".join(f"{column.name}: {column.reason}" for column in table.schema.columns[:6])
+        raise InputError("at least one column must be usable", why, "see glia describe, and set --role")
+    if len(table) < 10:
+        raise InputError(
+            "a fit needs at least 10 rows with a target", f"{len(table)} in {table.name}", "give more rows"
+        )
+    weight = None if settings.weight is None else table.frame[settings.weight].to_numpy().astype(np.float64)
+    split = split_rows(
+        table,
+        y=y if y.ndim == 1 else None,
+        task=task if y.ndim == 1 else None,
+        method=settings.split,
+        group=settings.group,
+        time=settings.time,
+        test_fraction=settings.test_fraction,
+        validation_fraction=settings.validation_fraction,
+        random_state=settings.seed,
+    )
+    read_seconds = time.perf_counter() - start
+    estimator = make_estimator(settings, task, verbose)
+    say(f"training on {len(split.train):,} rows, {len(table.schema.inputs())} columns ({task})")
+    found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds})
+    start = time.perf_counter()
+    rows, values = found.part("train")
+    part = None if weight is None else weight[split.train]
+    estimator.fit(rows, values, part, validation=found.part("valid") if len(split.valid) else None)
+    estimator.split_, estimator.target_name_ = split, settings.target
+    found.timings["fit"] = time.perf_counter() - start
+    return found
+
+
+def targets(table: Table, settings: FitSettings) -> tuple[NDArray[Any], Task]:
+    """Return targets (N,) or (N, T) and the task.
+
+    Raises
+    ------
+    InputError
+        If a target cannot be learned from, or several do not go together.
+    """
+    names = settings.targets
+    wanted = None if settings.task == "auto" else settings.task
+    kinds = {name: wanted or infer_task(table.frame[name]) for name in names}
+    for name in names:
+        single = {"multilabel": "binary"}.get(kinds[name], kinds[name])
+        check_target(table.frame, name, single)  # type: ignore[arg-type]  # the mapping keeps to Task
+    if len(names) == 1:
+        return _values(table.frame[names[0]], kinds[names[0]]), kinds[names[0]]
+    if set(kinds.values()) <= {"binary", "multilabel"}:
+        codes = [np.unique(_values(table.frame[name], "binary"), return_inverse=True)[1] for name in names]
+        return np.stack(codes, axis=1), "multilabel"
+    if set(kinds.values()) == {"regression"}:
+        return np.stack([_values(table.frame[name], "regression") for name in names], axis=1), "regression"
+    shown = ", ".join(f"{name}: {kind}" for name, kind in kinds.items())
+    raise InputError("several targets must all be quantities or all have two classes", shown, "fit them one by one")
+
+
+def _values(column: pl.Series, task: str) -> NDArray[Any]:
+    if task == "regression":
+        values = column.cast(pl.Float64, strict=False)
+        if values.null_count() > column.null_count():
+            bad = column.filter(values.is_null())[0]
+            raise InputError(
+                f"the target of a regression must be numbers: {column.name!r}", repr(bad), "set the task to multiclass"
+            )
+        return values.to_numpy()
+    array = column.to_numpy()
+    return array.astype(str) if column.dtype in (pl.String, pl.Categorical, pl.Enum) or array.dtype == object else array
+
+
+def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
+    """Return an unfitted estimator with the settings of a run."""
+    shape = {
+        "hidden": None if settings.hidden is None else tuple(settings.hidden),
+        **{name: _given(getattr(settings, name)) for name in ("activation", "norm", "dropout", "numeric_embedding")},
+    }
+    shape = {name: value for name, value in shape.items() if value is not None}
+    network: Any = settings.network
+    if shape:
+        family = MLP if settings.network == "auto" else networks.get(settings.network)
+        network = family(**shape)
+    prepare = {name: getattr(settings, name) for name in ("impute", "scale", "encode")}
+    embedded = shape.get("numeric_embedding") == "piecewise_linear"
+    preparation: Any = "auto"
+    if embedded or any(value != "auto" for value in prepare.values()):
+        preparation = Preparation(**prepare, numeric_bins=32 if embedded else 0)
+    optimizer: Any = settings.optimizer
+    if settings.weight_decay != "auto":
+        name = "adamw" if settings.optimizer == "auto" else settings.optimizer
+        optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
+    common = {
+        "network": network, "preparation": preparation, "optimizer": optimizer,
+        "objective": Objective(settings.loss, l1=settings.l1, l2=settings.l2),
+        "lr": settings.lr, "schedule": settings.schedule, "batch_size": settings.batch_size,
+        "epochs": settings.epochs, "validation_fraction": settings.validation_fraction,
+        "early_stopping": "auto" if settings.early_stopping is True else settings.early_stopping,
+        "effort": settings.effort, "precision": settings.precision, "device": settings.device,
+        "random_state": settings.seed, "verbose": verbose,
+    }  # fmt: skip
+    if task == "regression":
+        return Regressor(**common)
+    return Classifier(**common, class_weight=settings.class_weight)
+
+
+def _given(value: Any) -> Any:
+    return None if value == "auto" else value

@@ -1,0 +1,375 @@
+"""A whole run: fit, judge against classic models, look inside, and write the folder that people keep."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glia import __version__
+from glia.core.errors import InputError
+from glia.core.files import atomic_path, write_json, write_text
+from glia.core.results import jsonable
+from glia.estimators.baselines import Baseline, fit_baselines
+from glia.estimators.persist import save
+from glia.estimators.settings import FitSettings
+from glia.estimators.table_fit import TableFit, fit_table
+from glia.explain.permutation import permutation_importance
+from glia.nn import describe_network
+from glia.objectives import coverage, evaluate, metrics, metrics_for, paired_difference, primary_metric, reliability
+from glia.objectives.evaluation import EvaluationResult
+from glia.report.evidence import curves, data_profile, hardest_rows, weak_groups
+from glia.report.html import render
+from glia.report.verdict import verdict
+
+_PACKAGES = ("torch", "numpy", "scikit-learn", "polars")
+_IMPORTANCE_ROWS = 2000
+_BOOTSTRAP_VALUES = 50_000_000  # resampled rows per model: bounds the time for large test parts
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left: its record, its folder, the verdict in words and the files by name."""
+
+    record: dict[str, Any]
+    folder: Path
+    verdict: str
+    files: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Predictions of a model for the test rows, as metrics want them."""
+
+    prediction: NDArray[Any]
+    probability: NDArray[np.float64] | None
+
+    def for_metric(self, name: str) -> NDArray[Any]:
+        if metrics.get(name).needs == "probability" and self.probability is not None:
+            return self.probability
+        return self.prediction
+
+
+def fit_run(settings: FitSettings, *, quiet: bool = False, command: str = "", source: Any = None) -> Run:
+    """Fit as the settings say and write the run's folder.
+
+    Raises
+    ------
+    InputError
+        If the data or settings cannot be used; nothing is then written.
+    KeyboardInterrupt
+        After Ctrl-C during training; the best weights so far are saved, and the message says where.
+    """
+    say = _speaker(quiet)
+    folder = Path(settings.out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError("out must be a folder", f"the file {str(folder)!r}", "choose another name")
+    began = time.perf_counter()
+    fitted = fit_table(settings, source, verbose=0 if quiet else 1, say=say)
+    model = folder / "model.glia"
+    if fitted.estimator.interrupted_:
+        if not fitted.estimator.n_iter_:
+            raise KeyboardInterrupt("before the first epoch was done; nothing was written")
+        save(fitted.estimator, model, target=settings.target)
+        raise KeyboardInterrupt(f"the best weights so far (epoch {fitted.estimator.best_epoch_}) are in {model}")
+    record = build_record(fitted, settings, command, say)
+    record["timings"]["total"] = time.perf_counter() - began
+    say("writing the model and the report")
+    files = _write(folder, fitted, settings, record)
+    return Run(record, folder, record["verdict"], files)
+
+
+def build_record(
+    fitted: TableFit, settings: FitSettings, command: str = "", say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Return everything that is known of a run, as plain JSON data."""
+    record = _facts(fitted, settings, command)
+    if len(fitted.split.test) == 0:
+        raise InputError("a run needs test rows", "none", "make test_fraction larger")
+    rows, y = fitted.part("test")
+    estimator, task = fitted.estimator, fitted.task
+    n_boot = _resamples(settings.bootstrap, len(y))
+    weight = None if fitted.weight is None else fitted.weight[fitted.split.test]
+    probability = None if task == "regression" else estimator.predict_proba(rows)
+    prediction = estimator.predict(rows) if probability is None else estimator.target_.decide(probability)
+    network = _Judged(prediction, probability)
+    say(f"judging on {len(y):,} test rows")
+    classes = None if task in ("regression", "multilabel") else estimator.classes_
+    scores = evaluate(task, y, prediction, probability, weight, classes=classes, n_boot=max(n_boot, 1))
+    record["metrics"] = {"test": _metric_data(scores, bool(n_boot))}
+    if settings.baselines:
+        start = time.perf_counter()
+        say("fitting classic models to compare with")
+        record |= _against_classic(fitted, settings, network, y, weight, n_boot)
+        record["timings"]["baselines"] = time.perf_counter() - start
+    start = time.perf_counter()
+    say("looking inside")
+    record |= _inside(fitted, settings, network, rows, y)
+    record["timings"]["evidence"] = time.perf_counter() - start
+    plain: dict[str, Any] = jsonable(record)
+    plain["verdict"] = verdict(plain)
+    return plain
+
+
+def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, Any]:
+    estimator, table, split = fitted.estimator, fitted.table, fitted.split
+    description = describe_network(estimator.network_, estimator.layout_.shape)
+    layers = [
+        {"name": one.name, "type": one.kind, "output": list(one.output_shape), "parameters": one.parameters}
+        for one in description.layers
+    ]
+    info = {
+        m.name: {
+            "label": m.name.replace("_", " "), "unit": m.unit, "greater_is_better": m.greater_is_better,
+            "description": m.description,
+        }
+        for m in metrics_for(fitted.task)
+    }  # fmt: skip
+    return {
+        "glia": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "settings": settings.model_dump(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "hardware": {"processor": _processor(), "threads": torch.get_num_threads(), "device": str(estimator._device)},
+        "source": {"name": table.name, "rows": len(table), "columns": len(table.schema.columns)},
+        "target": ", ".join(settings.targets),
+        "task": fitted.task,
+        "classes": [] if fitted.task == "regression" else [str(c) for c in estimator.classes_.tolist()],
+        "schema": table.schema.to_dict(),
+        "profile": data_profile(table.frame, table.schema.to_dict()),
+        "split": split.to_dict(),
+        "network": {
+            "name": type(estimator.network_).__name__,
+            "parameters": description.parameters,
+            "layers": layers,
+            "text": repr(estimator.spec_),
+        },
+        "choices": estimator.choices_,
+        "training": {
+            "epochs": estimator.n_iter_,
+            "best_epoch": estimator.best_epoch_,
+            "seconds": fitted.timings["fit"],
+            "stopped": estimator.stop_reason_,
+        },
+        "primary": primary_metric(fitted.task).name,
+        "metric_info": info,
+        "timings": dict(fitted.timings),
+    }
+
+
+def _against_classic(
+    fitted: TableFit, settings: FitSettings, network: _Judged, y: NDArray[Any], weight: Any, n_boot: int
+) -> dict[str, Any]:
+    task, estimator = fitted.task, fitted.estimator
+    seen = np.sort(np.concatenate([fitted.split.train, fitted.split.valid]))  # they need no validation rows
+    inputs = list(fitted.table.schema.inputs())
+    found = fit_baselines(
+        task,
+        fitted.table.take(seen).frame.select(inputs),
+        fitted.y[seen],
+        fitted.table.take(fitted.split.test).frame.select(inputs),
+        roles={name: fitted.table.schema.role(name) for name in inputs},
+        sample_weight=None if fitted.weight is None else fitted.weight[seen],
+        random_state=settings.seed,
+    )
+    classes = None if task in ("regression", "multilabel") else estimator.classes_
+    scored: list[tuple[Baseline, EvaluationResult]] = [
+        (b, evaluate(task, y, b.prediction, b.probability, weight, classes=classes, n_boot=max(n_boot, 1)))
+        for b in found
+    ]
+    listed = [
+        {"name": b.name, "metrics": _metric_data(s, bool(n_boot)), "seconds": b.seconds, "note": b.note}
+        for b, s in scored
+    ]
+    metric = primary_metric(task)
+    sign = 1.0 if metric.greater_is_better else -1.0
+    able = [(b, s) for b, s in scored if metric.name in s.metrics]
+    if not able or metric.name not in evaluate(task, y, network.prediction, network.probability, n_boot=1).metrics:
+        return {"baselines": listed}
+    best = max(able, key=lambda pair: sign * pair[1].metrics[metric.name].value)[0]
+    a, b = network.for_metric(metric.name), _Judged(best.prediction, best.probability).for_metric(metric.name)
+    gap = paired_difference(task, metric, y, a, b, weight, classes=classes, n_boot=max(n_boot, 100))
+    low, high = sorted((sign * gap.low, sign * gap.high))
+    outcome = "better" if low > 0 else "worse" if high < 0 else "tie"
+    difference = {"value": sign * gap.value, "low": low, "high": high, "level": gap.level}
+    comparison = {"baseline": best.name, "metric": metric.name, "difference": difference, "outcome": outcome}
+    return {"baselines": listed, "comparison": comparison}
+
+
+def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any, y: NDArray[Any]) -> dict[str, Any]:
+    task, estimator = fitted.task, fitted.estimator
+    found: dict[str, Any] = {}
+    inputs = list(fitted.table.schema.inputs())
+    names = settings.targets if task in ("regression", "multilabel") else estimator.classes_.tolist()
+    found["curves"] = curves(task, y, network.prediction, network.probability, names)
+    losses = _row_losses(task, estimator, network, y)
+    found["hardest"] = hardest_rows(
+        rows.frame.select(inputs), y, network.prediction, network.probability, losses, rows=fitted.split.test
+    )
+    judged = network.prediction == y if task in ("binary", "multiclass") else losses
+    found["weak_groups"] = weak_groups(rows.frame.select(inputs), judged, fitted.table.schema.to_dict())
+    if task == "regression":
+        found["intervals"] = _intervals(estimator, rows, y, settings.coverage)
+    else:
+        found["calibration"] = _calibration(estimator, rows, y, network)
+    if settings.importance_repeats >= 2:
+        found["importance"] = _importance(fitted, settings, rows, y, inputs)
+    return found
+
+
+def _row_losses(task: str, estimator: Any, network: _Judged, y: NDArray[Any]) -> NDArray[np.float64]:
+    """Return −log of the probability of the truth, or the absolute error in units of the target's spread, (N,)."""
+    if network.probability is None:
+        error = np.abs(network.prediction - y).reshape(len(y), -1) / estimator.target_.scale
+        return np.asarray(error.mean(axis=1), dtype=np.float64)
+    clipped = np.clip(network.probability, 1e-7, 1 - 1e-7)
+    if task == "multilabel":
+        return np.asarray(-np.where(y == 1, np.log(clipped), np.log1p(-clipped)).mean(axis=1), dtype=np.float64)
+    return np.asarray(-np.log(clipped[np.arange(len(y)), np.searchsorted(estimator.classes_, y)]), dtype=np.float64)
+
+
+def _calibration(estimator: Any, rows: Any, y: NDArray[Any], network: _Judged) -> dict[str, Any]:
+    codes = estimator.target_.encode(y).astype(int)
+    table = reliability(codes, network.probability)
+    before = _without_temperature(estimator, rows)
+    score = metrics.get("ece")
+    task = estimator.task_
+    classes = None if task == "multilabel" else estimator.classes_
+    figures = {
+        name: evaluate(task, y, estimator.target_.decide(p), p, classes=classes, names=[score.name], n_boot=200)
+        for name, p in (("ece_before", before), ("ece", network.probability))
+        if task in score.tasks
+    }
+    return {
+        "temperature": estimator.temperature_,
+        "bins": [jsonable(one) for one in table.bins],
+        **{name: _metric_data(result, True).get(score.name) for name, result in figures.items()},
+    }
+
+
+def _without_temperature(estimator: Any, rows: Any) -> NDArray[np.float64]:
+    kept = estimator.temperature_
+    try:
+        estimator.temperature_ = 1.0
+        return np.asarray(estimator.predict_proba(rows))
+    finally:
+        estimator.temperature_ = kept
+
+
+def _intervals(estimator: Any, rows: Any, y: NDArray[Any], nominal: float) -> dict[str, Any] | None:
+    needed = nominal / (1 - nominal)
+    if estimator.conformity_ is None or len(estimator.conformity_) < needed:
+        return None
+    low, high = (bound.reshape(len(y), -1) for bound in estimator.predict_interval(rows, nominal))
+    share = float(np.mean([coverage(t, a, b) for t, a, b in zip(y.reshape(len(y), -1).T, low.T, high.T, strict=True)]))
+    spread = 1.96 * np.sqrt(share * (1 - share) / len(y))
+    return {
+        "nominal": nominal,
+        "coverage": {"value": share, "low": max(0.0, share - spread), "high": min(1.0, share + spread)},
+        "width": float((high - low).mean()),
+    }
+
+
+def _importance(
+    fitted: TableFit, settings: FitSettings, rows: Any, y: NDArray[Any], inputs: list[str]
+) -> list[dict[str, Any]]:
+    """Return how much the primary metric of a sample of test rows suffers when a column is shuffled."""
+    task, estimator, metric = fitted.task, fitted.estimator, primary_metric(fitted.task)
+    sample = slice(0, _IMPORTANCE_ROWS)
+    frame, truth = rows.frame.select(inputs)[sample], y[sample]
+    if task == "binary":
+        truth = estimator.target_.encode(truth).astype(int)
+
+    def score(known: NDArray[Any], predicted: NDArray[Any]) -> float:
+        if task == "binary":
+            return _area(known, predicted)
+        if task == "regression":
+            return float(np.sqrt(np.mean((known - predicted) ** 2)))
+        return float(np.mean(known == predicted))
+
+    predict = (lambda f: estimator.predict_proba(f)[:, 1]) if task == "binary" else estimator.predict
+    found = permutation_importance(
+        predict,
+        frame,
+        truth,
+        score=score,
+        metric=metric.name if task != "multilabel" else "accuracy",
+        greater_is_better=task != "regression",
+        repeats=settings.importance_repeats,
+        random_state=settings.seed,
+    )
+    return [
+        {"column": one.name, "value": one.importance, "low": one.interval.low, "high": one.interval.high}
+        for one in found.columns
+    ]
+
+
+def _area(truth: NDArray[Any], score: NDArray[Any]) -> float:
+    """Return the area under the ROC curve by ranks (ties count half); one half where only one class is there."""
+    positive = truth == 1
+    above, below = int(positive.sum()), int((~positive).sum())
+    if not above or not below:
+        return 0.5
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float((ranks[positive].sum() - above * (above + 1) / 2) / (above * below))
+
+
+def _resamples(wanted: int, rows: int) -> int:
+    return min(wanted, max(50, _BOOTSTRAP_VALUES // max(rows, 1))) if wanted else 0
+
+
+def _metric_data(result: EvaluationResult, intervals: bool) -> dict[str, dict[str, float]]:
+    if not intervals:
+        return {name: {"value": one.value} for name, one in result.metrics.items()}
+    return {name: {"value": m.value, "low": m.low, "high": m.high} for name, m in result.metrics.items()}
+
+
+def _write(folder: Path, fitted: TableFit, settings: FitSettings, record: dict[str, Any]) -> dict[str, Path]:
+    names = ("model.glia", "report.html", "run.json", "history.jsonl", "settings.toml", "predictions.parquet")
+    files = {name.partition(".")[0]: folder / name for name in names}
+    record["files"] = {name: path.name for name, path in files.items()}
+    save(fitted.estimator, files["model"], target=settings.target)
+    with atomic_path(files["predictions"]) as aside:
+        fitted.estimator.predict_frame(fitted.part("test")[0]).write_parquet(aside)
+    history = fitted.estimator.history_
+    history.save(files["history"])
+    write_text(files["settings"], settings.to_toml())
+    write_text(files["report"], render(record, history.to_list()))
+    write_json(files["run"], record)
+    return files
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _speaker(quiet: bool) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        if not quiet:
+            print(f"glia: {line}", file=sys.stderr, flush=True)
+
+    return say
