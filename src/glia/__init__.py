@@ -27,7 +27,29 @@ _HOMES = {
 }
 _PARTS = ("data", "engine", "estimators", "explain", "nn", "objectives", "report")
 
-__all__ = ["__version__", *_HOMES, *_PARTS]
+__all__ = [
+    "Classifier",
+    "GliaError",
+    "InputError",
+    "Objective",
+    "Optimizer",
+    "Perceptron",
+    "Preparation",
+    "Regressor",
+    "__version__",
+    "data",
+    "describe",
+    "engine",
+    "estimators",
+    "explain",
+    "fit",
+    "load",
+    "nn",
+    "objectives",
+    "read",
+    "report",
+    "save",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
-import numpy as np
 import polars as pl
 
 from glia.core.errors import InputError
 from glia.data.findings import marker_findings
 from glia.data.markers import MARKERS, WEAK_MARKERS, strip_and_clear
+from glia.data.read_shape import check_short_rows, drop_blank, ragged
 from glia.data.read_sniff import NO_DELIMITER, Dialect, sniff, spaced_quote
 from glia.data.schema import Finding
 
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", NO_DELIMITER: "nothing"}
 _LOOKAHEAD = 5000
-_CHUNK = 1 << 20
 
 
 def read_delimited(path: Path, *, zipped: bool = False, limit: int | None = None) -> tuple[pl.DataFrame, list[Finding]]:
@@ -52,7 +45,7 @@ def read_delimited(path: Path, *, zipped: bool = False, limit: int | None = None
     source = _source(path, dialect, zipped)
     frame, findings = _parse(source, path, dialect, limit, zipped)
     if frame.width != len(dialect.names):
-        raise _ragged(path, dialect, zipped)
+        raise ragged(path, dialect, zipped)
     frame.columns = list(dialect.names)
     if not frame.height:
         raise InputError(
@@ -61,8 +54,8 @@ def read_delimited(path: Path, *, zipped: bool = False, limit: int | None = None
             "hand in a file with rows below its names",
         )
     if frame.width > 1 and frame.get_column(frame.columns[-1]).null_count():
-        _check_short_rows(source, path, dialect, zipped, limit)
-    frame, blank = _drop_blank(frame, path, dialect, zipped)
+        check_short_rows(source, path, dialect, zipped, limit)
+    frame, blank = drop_blank(frame, source, path, dialect, zipped)
     counted = any(finding.code == "missing-marker" and dialect.padded for finding in findings)
     return frame, [*_notes(dialect, counted), *blank, *findings]
 
@@ -105,7 +98,7 @@ def _as_strings(
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Read all fields as strings, then find their types over all rows: for files that change their mind midway."""
     if "more fields" in str(first):
-        raise _ragged(path, dialect, zipped) from first
+        raise ragged(path, dialect, zipped) from first
     if "utf-8" in str(first) and isinstance(source, Path):
         data = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
         try:
@@ -117,7 +110,7 @@ def _as_strings(
         frame = _polars(source, dialect, limit, typed=False)
     except pl.exceptions.PolarsError as error:
         if "more fields" in str(error):
-            raise _ragged(path, dialect, zipped) from error
+            raise ragged(path, dialect, zipped) from error
         try:
             frame = _polars(source, dialect, limit, typed=False, quote=None)
         except pl.exceptions.PolarsError:
@@ -194,31 +187,6 @@ def _settled(column: pl.Series, decimal_comma: bool) -> pl.Series:
     return column
 
 
-def _drop_blank(frame: pl.DataFrame, path: Path, dialect: Dialect, zipped: bool) -> tuple[pl.DataFrame, list[Finding]]:
-    """Leave out the rows that Polars makes of blank lines; a row of missing values between delimiters is a row."""
-    if frame.width == 1 or not all(frame.null_count().row(0)):
-        return frame, []  # in a single column a blank line is a missing value
-    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    if empty.all():
-        raise InputError(
-            "a table must have values", f"only blank or missing ones in {str(path)!r}", "choose another file"
-        )
-    if not empty.any():
-        return frame, []
-    with _open_text(path, dialect, zipped) as file:
-        rows = csv.reader(file, delimiter=dialect.separator, skipinitialspace=dialect.spaced_quotes)
-        lines = islice(rows, int(dialect.header), frame.height + dialect.header)
-        filled = [len(row) > 0 for row in lines]
-    if len(filled) != frame.height:  # the two parsers do not agree on what a row is: leave all as it is
-        return frame, []
-    blank = empty & ~pl.Series(filled, dtype=pl.Boolean)
-    if not blank.any():
-        return frame, []
-    return frame.filter(~blank), [
-        Finding("blank-rows", None, f"{int(blank.sum()):,} blank lines were left out.", "info")
-    ]
-
-
 def _notes(dialect: Dialect, counted: bool) -> list[Finding]:
     notes = []
     if dialect.encoding not in ("utf-8", "utf-8-sig"):
@@ -240,60 +208,3 @@ def _notes(dialect: Dialect, counted: bool) -> list[Finding]:
         column = names[0] if len(names) == 1 else None
         notes.append(Finding("missing-marker", column, f"{marker!r} was read as missing in {shown}.", "info"))
     return notes
-
-
-def _check_short_rows(source: Path | bytes, path: Path, dialect: Dialect, zipped: bool, limit: int | None) -> None:
-    """Find rows with too few fields, which Polars fills up in silence: the delimiters outside quotes are counted."""
-    if limit is not None:
-        error = _ragged(path, dialect, zipped, limit)
-        if error.got:
-            raise error
-        return
-    if zipped and isinstance(source, Path):
-        source = gzip.decompress(path.read_bytes())
-    separators = lines = 0
-    inside = np.uint8(0)
-    blank = False
-    last = 10
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            data = np.frombuffer(piece, np.uint8)
-            separator, newline = data == ord(dialect.separator), data == ord(dialect.newline)
-            if b'"' in piece or inside:
-                open_ = np.bitwise_xor.accumulate((data == 34).view(np.uint8)) ^ inside
-                inside = open_[-1]
-                separator, newline = separator & (open_ == 0), newline & (open_ == 0)
-            separators += int(np.count_nonzero(separator))
-            lines += int(np.count_nonzero(newline))
-            blank = blank or b"\n\n" in piece or b"\n\r\n" in piece
-            last = int(data[-1])
-    lines += last != ord(dialect.newline)
-    if separators != lines * (len(dialect.names) - 1) or blank:
-        error = _ragged(path, dialect, zipped)
-        if error.got:
-            raise error
-
-
-def _ragged(path: Path, dialect: Dialect, zipped: bool, limit: int | None = None) -> InputError:
-    """Return the error that names the first line whose number of fields is not the header's; empty if there is none."""
-    width = len(dialect.names)
-    must = "every row must have as many fields as the header"
-    with _open_text(path, dialect, zipped) as file:
-        reader = csv.reader(file, delimiter=dialect.separator, skipinitialspace=dialect.spaced_quotes)
-        try:
-            for row in islice(reader, None if limit is None else limit + dialect.header):
-                if row and len(row) != width:
-                    fields = f"{len(row)} field{'s' * (len(row) != 1)}"
-                    got = f"{fields} in line {reader.line_num} of {str(path)!r}, where the header has {width}"
-                    return InputError(must, got, "correct that line; a field that holds the delimiter must be quoted")
-        except csv.Error as error:
-            got = f"line {reader.line_num} of {str(path)!r}: {error}"
-            return InputError(must, got, "correct that line; perhaps a quotation mark is not closed")
-    return InputError(must)
-
-
-@contextmanager
-def _open_text(path: Path, dialect: Dialect, zipped: bool) -> Iterator[TextIO]:
-    opener = gzip.open if zipped else open
-    with opener(path, "rt", encoding=dialect.encoding, errors="replace", newline="") as file:
-        yield file

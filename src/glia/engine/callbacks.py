@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from glia.engine.optimizers import evaluation_point
+
 if TYPE_CHECKING:
     from glia.engine.loop import Trainer
 
@@ -71,7 +73,8 @@ class EarlyStopping(Callback):
         gain = 0.0 if self.best is None else (value - self.best) * (1.0 if self.greater_is_better else -1.0)
         if self.best is None or gain > self.min_delta:
             self.best, self.best_epoch = value, entry["epoch"]
-            self._keep(trainer.network.state_dict())
+            with evaluation_point(trainer.optimizer):
+                self._keep(trainer.network.state_dict())
         elif 0 < self.patience <= entry["epoch"] - self.best_epoch:
             trainer.stop_reason = f"early stopping: {self.monitor} no better for {self.patience} epochs"
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from glia.engine.callbacks import Callback
 from glia.engine.clipping import Clip
 from glia.engine.history import History
 from glia.engine.nonfinite import locate_nonfinite
-from glia.engine.optimizers import evaluation_point
+from glia.engine.optimizers import ScheduleFree, evaluation_point
 from glia.engine.rows import Rows, epoch_order
 from glia.objectives.penalties import Penalties, penalised_parameters
 
@@ -86,6 +86,8 @@ class Trainer:
         self.history = History()
         self.epoch = self.step = self.steps_per_epoch = 0
         self.stop_reason = ""
+        # Reading a loss back costs nothing on a CPU; on a GPU it would wait for the device, so epochs are checked there.
+        self._watched = all(p.device.type == "cpu" for p in network.parameters())
         self._base_lr = [float(group["lr"]) for group in optimizer.param_groups]
         self._penalised = penalised_parameters(network) if penalties else []
         self._parameters = [p for p in network.parameters() if p.requires_grad]
@@ -103,12 +105,14 @@ class Trainer:
         self.steps_per_epoch = max(1, math.ceil(len(train) / self.batch_size))
         with seeded(self.random_state, "fit"):
             try:
+                self._point("train")
                 self._notify("on_fit_start")
                 while self.epoch < self.epochs and not self.stop_reason:
                     self._fit_epoch(train, valid)
             except KeyboardInterrupt:
                 self.stop_reason = "interrupted"
             finally:
+                self._point("eval")
                 self._notify("on_fit_end")
                 self.network.eval()
                 for group, lr in zip(self.optimizer.param_groups, self._base_lr, strict=True):
@@ -148,7 +152,7 @@ class Trainer:
                 hook(self)
         value = float(total)
         if not math.isfinite(value):
-            self._fail(shuffled)
+            self._fail(shuffled.x[: self.batch_size], shuffled.y[: self.batch_size])
         return value
 
     def train_step(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
@@ -160,7 +164,9 @@ class Trainer:
         losses = self.loss(output.float(), y)
         # Weights have mean 1 over the part, so that a batch's gradient is an unbiased estimate of the whole's.
         loss = losses.mean() if weight is None else (losses * weight).mean()
-        loss.backward()
+        if self._watched and not math.isfinite(loss.item()):
+            self._fail(x, y)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own lacks types
         if self.penalties is not None:
             self.penalties.add_gradient_(self._penalised)
         if self.clip is not None:
@@ -183,7 +189,7 @@ class Trainer:
         """Return the outputs for all rows in evaluation mode, (N, O)."""
         self.network.eval()
         with self._autocast(x.device), evaluation_point(self.optimizer):
-            return torch.cat([self.network(part) for part in x.split(batch_size)]).float()
+            return torch.cat([self.network(part) for part in torch.split(x, batch_size)]).float()
 
     def _set_rates(self) -> None:
         if self.schedule is None:
@@ -197,17 +203,13 @@ class Trainer:
             return nullcontext()
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
-    def _fail(self, shuffled: Rows) -> None:
-        cause = locate_nonfinite(
-            self.network,
-            shuffled.x[: self.batch_size],
-            lambda output, y: weighted_mean(self.loss(output, y), None),
-            shuffled.y[: self.batch_size],
-        )
-        raise TrainingError(
-            f"the loss must stay finite · got a non-finite loss in epoch {self.epoch + 1}, {cause} · "
-            "lower the learning rate (lr), clip gradients (clip_norm), or scale the inputs"
-        )
+    def _fail(self, x: Tensor, y: Tensor) -> NoReturn:
+        raise locate_nonfinite(self.network, x, self.loss, y).error(self.epoch + 1)
+
+    def _point(self, name: str) -> None:
+        """Move between the two points that schedule-free training keeps; other optimizers have one."""
+        if isinstance(self.optimizer, ScheduleFree):
+            getattr(self.optimizer, name)()
 
     def _notify(self, event: str) -> None:
         for callback in self.callbacks:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from glia.core.errors import InputError
+from glia.core.hardware import pick_device
 from glia.core.protocols import Task
 from glia.core.seeds import derive
 from glia.engine.history import History
@@ -20,12 +21,12 @@ from glia.estimators.choices import SMALL, choose
 from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take
 from glia.estimators.prepared import PreparedEstimator
 from glia.estimators.targets import as_array
-from glia.estimators.training import build_network, pick_device, to_rows, train_network
+from glia.estimators.training import build_network, to_rows, train_network
 from glia.nn import Spec
 from glia.objectives import Objective, ResolvedObjective
 
 Floats = NDArray[np.float64]
-_BATCH = 4096
+_BATCH, _LEAST = 4096, 16
 
 
 class NetworkEstimator(PreparedEstimator):
@@ -200,8 +201,15 @@ class NetworkEstimator(PreparedEstimator):
     @torch.no_grad()
     def _scores(self, x: Tensor) -> NDArray[np.float32]:
         self.network_.eval()
-        parts = [self.network_(part).float().cpu() for part in x.split(_BATCH)]
-        return torch.cat(parts).numpy() if parts else np.empty((0, self._resolved.out_features(self.target_.outputs)))
+        # Products of very few rows take another path in the processor's library, which rounds differently: padding
+        # them makes a row's prediction the same, to the last bit, in whatever company it comes.
+        padded = torch.cat([x, x[:1].expand(_LEAST - len(x), *x.shape[1:])]) if len(x) < _LEAST else x
+        whole, rest = divmod(len(padded), _BATCH)
+        sizes = [_BATCH] * whole + [rest] * (rest > 0)
+        if whole and 0 < rest < _LEAST:
+            sizes[-2:] = [_BATCH - _LEAST, rest + _LEAST]
+        outputs = [self.network_(part).float().cpu() for part in torch.split(padded, sizes)]
+        return np.asarray(torch.cat(outputs)[: len(x)].numpy(), dtype=np.float32)
 
     def _outputs(self, X: Any) -> NDArray[np.float32]:
         """Return raw network outputs for rows, (N, O)."""

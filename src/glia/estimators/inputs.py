@@ -125,4 +125,5 @@ def canonical(
     kept = np.flatnonzero(mass > 0)
     _, first, inverse = np.unique(keys[kept], return_index=True, return_inverse=True)
     merged = np.bincount(inverse, weights=mass[kept])
-    return kept[first], None if (merged == merged[0]).all() else merged
+    weights = None if (merged == merged[0]).all() else np.asarray(merged, dtype=np.float64)
+    return np.asarray(kept[first], dtype=np.intp), weights

@@ -108,7 +108,7 @@ class Perceptron(ClassifierMixin, PreparedEstimator):  # type: ignore[misc]  # s
                 else self.random_state.randint(2**31)
             )
         )
-        common = {
+        common: dict[str, Any] = {
             "max_epochs": self.epochs, "lr": self.lr, "fit_bias": self.fit_bias, "sample_weight": weight,
             "random_state": seed, "keep_best": True,
         }  # fmt: skip
@@ -143,7 +143,7 @@ class Perceptron(ClassifierMixin, PreparedEstimator):  # type: ignore[misc]  # s
         """Return classes, (N,)."""
         sums = self.decision_function(X)
         code = (sums > 0).astype(int) if self.task_ == "binary" else sums.argmax(axis=1)
-        return self.classes_[code]
+        return np.asarray(self.classes_[code])
 
     def prepare(self, X: Any) -> Tensor:
         """Return rows as the network takes them, (N, D)."""

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from glia.core.errors import GliaError, InputError, ModelFileError, near
+from glia.core.hardware import pick_device
 from glia.core.layout import Layout
 from glia.core.modelfile import Archive, read_archive, write_archive
 from glia.data import Schema
@@ -22,7 +23,6 @@ from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
 from glia.estimators.regressor import Regressor
 from glia.estimators.targets import ClassTarget, ValueTarget
-from glia.estimators.training import pick_device
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
 from glia.objectives import Loss, Objective
 from glia.objectives.losses import loss_from_dict

@@ -48,11 +48,10 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
         self._from_table = isinstance(X, Table)
         if isinstance(X, Table):
             self.schema_ = X.schema
-            rows: RowsIn = unify(X.frame, X.schema)
-            rows = rows.select(X.schema.inputs())
-            self.n_features_in_ = rows.width
-            self.feature_names_in_ = np.array(rows.columns, dtype=object)
-            return rows
+            frame = unify(X.frame, X.schema).select(X.schema.inputs())
+            self.n_features_in_ = frame.width
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+            return frame
         rows = read_rows(self, X, reset=True)
         self.schema_ = None
         if isinstance(rows, pl.DataFrame) and rows.height:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glia.core.errors import InputError
+from glia.core.hardware import choose_threads, threads
 from glia.core.protocols import Task
 from glia.core.seeds import seeded
 from glia.engine.callbacks import Callback, EarlyStopping
@@ -21,28 +22,8 @@ from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
 from glia.estimators.choices import Choices
-from glia.nn import as_network
+from glia.nn import as_network, count_parameters
 from glia.objectives import ResolvedObjective
-
-
-def pick_device(device: str) -> torch.device:
-    """Return the device that is asked for; "auto" takes a GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        If there is no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            "device must be one that this machine has", f"device={device!r}", "use 'auto' or 'cpu'"
-        ) from error
-    return chosen
 
 
 def to_rows(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None, device: torch.device) -> Rows:
@@ -121,7 +102,10 @@ def train_network(
         callbacks=[stopping, _Reporter(Progress(verbose), len(train))],
         random_state=seed,
     )
-    history = trainer.fit(train, valid)
+    # Forward and backward cost about six operations per weight and row.
+    work = 6 * count_parameters(network) * min(choices.batch_size, len(train))
+    with threads(choose_threads(work)):
+        history = trainer.fit(train, valid)
     if trainer.stop_reason == "interrupted":
         warnings.warn(
             f"training was interrupted in epoch {trainer.epoch + 1}; the best weights so far are kept", stacklevel=4

@@ -221,8 +221,8 @@ def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any
     found["weak_groups"] = weak_groups(rows.frame.select(inputs), judged, fitted.table.schema.to_dict())
     if task == "regression":
         found["intervals"] = _intervals(estimator, rows, y, settings.coverage)
-    else:
-        found["calibration"] = _calibration(estimator, rows, y, network)
+    elif network.probability is not None:
+        found["calibration"] = _calibration(estimator, rows, y, network.probability)
     if settings.importance_repeats >= 2:
         found["importance"] = _importance(fitted, settings, rows, y, inputs)
     return found
@@ -239,21 +239,26 @@ def _row_losses(task: str, estimator: Any, network: _Judged, y: NDArray[Any]) ->
     return np.asarray(-np.log(clipped[np.arange(len(y)), np.searchsorted(estimator.classes_, y)]), dtype=np.float64)
 
 
-def _calibration(estimator: Any, rows: Any, y: NDArray[Any], network: _Judged) -> dict[str, Any]:
+def _calibration(
+    estimator: Any, rows: Any, y: NDArray[Any], probability: NDArray[np.float64]
+) -> dict[str, Any]:
     codes = estimator.target_.encode(y).astype(int)
-    table = reliability(codes, network.probability)
+    table = reliability(codes, probability)
     before = _without_temperature(estimator, rows)
     score = metrics.get("ece")
     task = estimator.task_
     classes = None if task == "multilabel" else estimator.classes_
     figures = {
         name: evaluate(task, y, estimator.target_.decide(p), p, classes=classes, names=[score.name], n_boot=200)
-        for name, p in (("ece_before", before), ("ece", network.probability))
+        for name, p in (("ece_before", before), ("ece", probability))
         if task in score.tasks
     }
     return {
         "temperature": estimator.temperature_,
-        "bins": [jsonable(one) for one in table.bins],
+        "bins": [
+            {"low": b.low, "high": b.high, "confidence": b.claimed, "frequency": b.observed, "count": b.count}
+            for b in table.bins
+        ],
         **{name: _metric_data(result, True).get(score.name) for name, result in figures.items()},
     }
 
