@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from glia.core.errors import GliaError, InputError, near
@@ -15,6 +19,22 @@ class Interrupted(Exception):
 def one_line(text: str) -> str:
     """Return a text on one line."""
     return " ".join(text.split())
+
+
+@contextmanager
+def plain_warnings(*, quiet: bool) -> Iterator[None]:
+    """Show each warning as one line on stderr, without the code that gave it; not at all when ``quiet``."""
+
+    def show(message: Warning | str, *details: Any, **more: Any) -> None:
+        if not quiet:
+            print(f"glia: warning: {one_line(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        # Set by its name and not by a filter, so that PYTHONWARNINGS=error still makes errors of warnings.
+        warnings.showwarning = show
+        # What ends an interrupted fit says the same, and where the weights are.
+        warnings.filterwarnings("ignore", message="training was interrupted", category=UserWarning)
+        yield
 
 
 def explain(error: Exception) -> str:

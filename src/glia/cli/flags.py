@@ -11,7 +11,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from glia.cli import invocation
-from glia.cli.failures import Interrupted
+from glia.cli.failures import Interrupted, plain_warnings
 from glia.cli.output import Terminal
 from glia.core.allowed import allowed, members, takes_none
 from glia.core.errors import InputError, near
@@ -41,7 +41,8 @@ def verb(cls: type[S], *positional: str) -> Callable[[Callable[[S, Terminal], No
             given = {name: value for name, value in values.items() if value not in (None, (), [])}
             chosen = {name: from_text(name, cls.model_fields[name], value) for name, value in given.items()}
             try:
-                work(cls(**chosen) if config is None else cls.from_toml(config, **chosen), terminal)
+                with plain_warnings(quiet=quiet or json):
+                    work(cls(**chosen) if config is None else cls.from_toml(config, **chosen), terminal)
             except KeyboardInterrupt as error:
                 raise Interrupted(str(error)) from error
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from glia.cli.flags import verb
 from glia.cli.output import Terminal, check_suffix, write_frame
+from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
 
 
@@ -19,10 +22,13 @@ class PredictSettings(Settings):
 def command(settings: PredictSettings, terminal: Terminal) -> None:
     """Predict the rows of a table with a saved model."""
     check_suffix(settings.out)
+    if Path(settings.out).exists() and Path(settings.data).exists() and Path(settings.out).samefile(settings.data):
+        raise InputError("the output must not be the table itself", repr(settings.out), "give another file name")
     from glia.data import read
     from glia.estimators.persist import load
 
     frame = load(settings.model).predict_frame(read(settings.data, infer=False).frame)
     write_frame(frame, settings.out)
     data = {"out": settings.out, "rows": frame.height, "columns": frame.columns}
-    terminal.report(data, f"{frame.height} predictions in {settings.out}", [])
+    noun = "prediction" if frame.height == 1 else "predictions"
+    terminal.report(data, f"{frame.height:,} {noun} in {settings.out}", [])

@@ -21,7 +21,9 @@ from glia.data.schema import Finding
 _CHUNK = 1 << 20
 
 
-def drop_blank(frame: pl.DataFrame, path: Path, dialect: Dialect, zipped: bool) -> tuple[pl.DataFrame, list[Finding]]:
+def drop_blank(
+    frame: pl.DataFrame, source: Path | bytes, path: Path, dialect: Dialect, zipped: bool
+) -> tuple[pl.DataFrame, list[Finding]]:
     """Leave out the rows that Polars makes of blank lines; a row of missing values between delimiters is a row."""
     if frame.width == 1 or not all(frame.null_count().row(0)):
         return frame, []  # in a single column a blank line is a missing value

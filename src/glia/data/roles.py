@@ -146,7 +146,7 @@ def _given_roles(
     """Return the roles that the caller has set, checked."""
     given: dict[str, Role] = {}
     for name, role in (roles or {}).items():
-        _require_column(frame, name, "roles")
+        _require_column(frame, name, role if role in ("group", "weight") else "roles")  # those have flags of their own
         given[name] = check_role(role, name)
     for name in [drop] if isinstance(drop, str) else drop:
         _require_column(frame, name, "drop")
@@ -242,9 +242,8 @@ def _require_values(columns: Sequence[Column], rows: int) -> None:
 def _settle_types(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Column]:
     """Return the columns with the types that they really have now, and missing values as counted after the casts."""
     missing = dict(zip(frame.columns, frame.null_count().row(0), strict=True))
-    return [
-        replace(column, dtype=type_name(frame.schema[column.name]), missing=missing[column.name]) for column in columns
-    ]
+    dtypes = dict(frame.schema)
+    return [replace(column, dtype=type_name(dtypes[column.name]), missing=missing[column.name]) for column in columns]
 
 
 def _checks(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Finding]:

@@ -51,7 +51,7 @@ def group_codes(groups: pl.Series) -> Ints:
 
 
 def by_group(keys: Ints, fractions: tuple[float, float], seed: int, parts: int) -> tuple[Ints, Ints]:
-    """Draw whole groups for both parts so that their numbers of rows come near the fractions: the best of some draws."""
+    """Draw whole groups for both parts so that their numbers of rows come near the fractions."""
     distinct = len(np.unique(keys))
     if distinct < parts:
         got = f"{distinct} group{'s' * (distinct != 1)}"

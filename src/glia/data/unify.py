@@ -45,9 +45,11 @@ def conform(frame: object, schema: Schema) -> tuple[pl.DataFrame, tuple[Finding,
     rows = to_frame(frame)
     inputs = schema.inputs()
     _require(inputs, schema, rows)
-    others = [name for name in schema.names("target", "group", "weight") if name in rows.columns]
-    rows = rows.select([*inputs, *others])
-    columns = [column for column in schema.columns if column.name in rows.columns]
+    there = set(rows.columns)
+    wanted = [*inputs, *(name for name in schema.names("target", "group", "weight") if name in there)]
+    rows = rows.select(wanted)
+    kept = set(wanted)
+    columns = [column for column in schema.columns if column.name in kept]
     weak = {column.name for column in columns if column.format != DASH}
     cleared, _ = strip_and_clear(words_to_strings(rows), weak=weak)
     return cast_columns(cleared, columns)
@@ -69,10 +71,16 @@ def cast_columns(frame: pl.DataFrame, columns: list[Column]) -> tuple[pl.DataFra
     """
     dtypes = dict(frame.schema)
     casts: dict[str, pl.Expr] = {}
+    # one expression for all columns that are floats already: with hundreds of columns, one each would take longer
+    floats = [column.name for column in columns if _stays_float(column, dtypes[column.name])]
+    done_already = set(floats)
     for column in columns:
+        if column.name in done_already:
+            continue
         expression = _cast(column, dtypes[column.name])
         if expression is not None:
             casts[column.name] = expression.alias(column.name)
+    frame = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
     if not casts:
         check_finite(frame, columns)
         return frame, ()
@@ -83,7 +91,10 @@ def cast_columns(frame: pl.DataFrame, columns: list[Column]) -> tuple[pl.DataFra
 
 def _retry_dates(before: pl.DataFrame, after: pl.DataFrame, columns: list[Column]) -> pl.DataFrame:
     """Read dates again where some were not in the form that was learned: trying all forms at first would be slow."""
-    texts = [column for column in columns if column.role == "datetime" and before.schema[column.name] == pl.String]
+    dtypes = dict(before.schema)
+    texts = [column for column in columns if column.role == "datetime" and dtypes[column.name] == pl.String]
+    if not texts:
+        return after
     again = [c for c in texts if after[c.name].null_count() > before[c.name].null_count()]
     retried = before.select(date_expr(c.name, c.format or ISO[0], lenient=True) for c in again)
     return after.with_columns(retried.get_columns())
@@ -113,10 +124,11 @@ def check_finite(frame: pl.DataFrame, columns: list[Column]) -> None:
 
 
 def _require(inputs: tuple[str, ...], schema: Schema, rows: pl.DataFrame) -> None:
-    missing = [name for name in inputs if name not in rows.columns]
+    there = set(rows.columns)
+    missing = [name for name in inputs if name not in there]
     if not missing:
         return
-    spare = [name for name in rows.columns if name not in schema.names()]
+    spare = sorted(there - set(schema.names()))
     advice = []
     for name in missing[:5]:
         hint = near(name, spare) if spare else ""
@@ -143,7 +155,14 @@ def _cast(column: Column, dtype: pl.DataType) -> pl.Expr | None:
         return _to_datetime(column, dtype)
     if column.role in ("categorical", "ordinal", "text"):
         return _to_boolean(column, dtype) if column.dtype == "Boolean" else _to_string(column, dtype)
-    return pl.col(column.name).fill_nan(None) if column.role == "target" and dtype.is_float() else None
+    return None
+
+
+def _stays_float(column: Column, dtype: pl.DataType) -> bool:
+    if column.role == "target":
+        return dtype.is_float()
+    narrow = dtype == pl.Float32 and column.dtype == "Float32"
+    return column.role in ("numeric", "weight") and (narrow or dtype == pl.Float64)
 
 
 def _to_number(column: Column, dtype: pl.DataType) -> pl.Expr | None:
@@ -155,8 +174,7 @@ def _to_number(column: Column, dtype: pl.DataType) -> pl.Expr | None:
     if dtype == pl.Time:
         return value.cast(pl.Int64).cast(pl.Float64) / 1e9
     if dtype.is_float():
-        small = dtype == pl.Float32 and column.dtype == "Float32"
-        return value.fill_nan(None) if small or dtype == pl.Float64 else value.cast(pl.Float64).fill_nan(None)
+        return value.cast(pl.Float64).fill_nan(None)
     if dtype == pl.Boolean:
         return value.cast(pl.Int64)
     if dtype.is_decimal() or dtype in (pl.Int128, pl.UInt128) or (dtype.is_integer() and column.dtype == "Float64"):

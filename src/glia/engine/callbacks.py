@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,8 +71,8 @@ class EarlyStopping(Callback):
         value = entry.get(self.monitor)
         if value is None:
             return
-        gain = 0.0 if self.best is None else (value - self.best) * (1.0 if self.greater_is_better else -1.0)
-        if self.best is None or gain > self.min_delta:
+        gain = math.inf if self.best is None else (value - self.best) * (1.0 if self.greater_is_better else -1.0)
+        if math.isfinite(value) and gain > self.min_delta:
             self.best, self.best_epoch = value, entry["epoch"]
             with evaluation_point(trainer.optimizer):
                 self._keep(trainer.network.state_dict())

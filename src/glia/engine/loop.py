@@ -86,7 +86,7 @@ class Trainer:
         self.history = History()
         self.epoch = self.step = self.steps_per_epoch = 0
         self.stop_reason = ""
-        # Reading a loss back costs nothing on a CPU; on a GPU it would wait for the device, so epochs are checked there.
+        # Reading a loss back costs nothing on a CPU; on a GPU it would wait for the device: epochs are checked there.
         self._watched = all(p.device.type == "cpu" for p in network.parameters())
         self._base_lr = [float(group["lr"]) for group in optimizer.param_groups]
         self._penalised = penalised_parameters(network) if penalties else []
@@ -103,6 +103,7 @@ class Trainer:
         if len(train) == 0:
             raise TrainingError("training needs at least one row · got none")
         self.steps_per_epoch = max(1, math.ceil(len(train) / self.batch_size))
+        self.stop_reason = ""
         with seeded(self.random_state, "fit"):
             try:
                 self._point("train")
@@ -112,11 +113,11 @@ class Trainer:
             except KeyboardInterrupt:
                 self.stop_reason = "interrupted"
             finally:
-                self._point("eval")
-                self._notify("on_fit_end")
-                self.network.eval()
                 for group, lr in zip(self.optimizer.param_groups, self._base_lr, strict=True):
                     group["lr"] = lr
+                self._point("eval")
+                self.network.eval()
+                self._notify("on_fit_end")
         self.stop_reason = self.stop_reason or "all epochs done"
         return self.history
 

@@ -53,6 +53,7 @@ class NetworkEstimator(PreparedEstimator):
     network_: nn.Module
     history_: History
     target_: Any
+    _kept: tuple[str, torch.optim.Optimizer] | None
 
     @property
     def task_(self) -> Task:
@@ -89,10 +90,13 @@ class NetworkEstimator(PreparedEstimator):
         else:
             x = self._transform(rows)
         self._train(x, values, weight, valid)
+        self._kept = None
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """Take one pass over further rows; the first call learns preparation and classes from its rows.
+
+        The optimizer goes on where the call before left it, and the history grows by one entry.
 
         Parameters
         ----------
@@ -105,7 +109,8 @@ class NetworkEstimator(PreparedEstimator):
         rows = self._read_new(X) if first else self._read_known(X)
         values = self._check_y(y)
         check_lengths(rows, values)
-        weight = self._row_weight(values, read_weight(rows, sample_weight))
+        rows, values, weight = _without_zeros(rows, values, read_weight(rows, sample_weight))
+        weight = self._row_weight(values, weight)
         if first:
             self.target_ = self._new_target(values, classes)
             x = self._fit_preparation(rows, values, onehot=not isinstance(self.network, (str, Spec)))
@@ -113,7 +118,7 @@ class NetworkEstimator(PreparedEstimator):
         else:
             x = self._transform(rows)
         params = {**self.get_params(deep=False), "epochs": 1, "schedule": "constant"}
-        self._train(x, values, weight, None, params)
+        self._train(x, values, weight, None, params, further=not first)
         return self
 
     def _parts(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> tuple[RowsIn, Any, Any, Any]:
@@ -122,10 +127,7 @@ class NetworkEstimator(PreparedEstimator):
         rows = self._read_known(X) if warm else self._read_new(X)
         values = self._check_y(y)
         check_lengths(rows, values)
-        weight = read_weight(rows, sample_weight)
-        if weight is not None and not weight.all():
-            kept = np.flatnonzero(weight)
-            rows, values, weight = take(rows, kept), values[kept], weight[kept]
+        rows, values, weight = _without_zeros(rows, values, read_weight(rows, sample_weight))
         if count(rows) < 2:
             raise InputError("training needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
         if validation is not None:
@@ -136,23 +138,34 @@ class NetworkEstimator(PreparedEstimator):
                 rows, values = take(rows, index), values[index]
             return rows, values, self._row_weight(values, weight), None
         train, held = self._hold_out(values)
+        if not len(held):
+            return rows, values, self._row_weight(values, weight), None
         part = None if weight is None else weight[train]
         valid = (take(rows, held), values[held])
         return take(rows, train), values[train], self._row_weight(values[train], part), valid
 
     def _hold_out(self, values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Draw the validation rows; classes keep their shares, and every class stays in training."""
+        """Draw the validation rows; classes keep their shares, and every class stays in training.
+
+        Where classes are so small that none can spare a row, no rows are drawn.
+        """
         if not 0 < self.validation_fraction < 1:
             raise InputError("validation_fraction must be in [0, 1)", f"{self.validation_fraction!r}")
-        index, by = np.arange(len(values)), self._strata(values)
-        if by is not None:
-            rare = np.bincount(by)[by] < 2
-            index, by = index[~rare], by[~rare]
-        size = max(1, round(self.validation_fraction * len(values)), 0 if by is None else len(np.unique(by)))
-        if by is not None and size > len(index) - len(np.unique(by)):
-            by = None
-        _, held = train_test_split(index, test_size=size, stratify=by, random_state=self._seed("validation") % 2**32)
-        return np.setdiff1d(np.arange(len(values)), held), np.sort(held)
+        index, by, seed = np.arange(len(values)), self._strata(values), self._seed("validation") % 2**32
+        size = max(1, round(self.validation_fraction * len(values)))
+        if by is None:
+            train, held = train_test_split(index, test_size=min(size, len(index) - 1), random_state=seed)
+            return np.sort(train), np.sort(held)
+        common = index[np.bincount(by)[by] > 1]
+        classes = len(np.unique(by[common]))
+        if not classes:
+            return index, common
+        size = min(max(size, classes), len(common) - classes)
+        _, held = train_test_split(common, test_size=size, stratify=by[common], random_state=seed)
+        train = np.setdiff1d(index, held)
+        lost, first = np.unique(by[held], return_index=True)
+        held = np.sort(np.delete(held, first[~np.isin(lost, by[train])]))
+        return np.setdiff1d(index, held), held
 
     def _build(self, x: NDArray[np.float32], weighted: bool) -> None:
         self._resolve(weighted)
@@ -168,7 +181,14 @@ class NetworkEstimator(PreparedEstimator):
         self._resolved: ResolvedObjective = objective.resolve(self.task_, weighted=weighted)
 
     def _train(
-        self, x: NDArray[np.float32], values: Any, weight: Any, valid: Any, params: dict[str, Any] | None = None
+        self,
+        x: NDArray[np.float32],
+        values: Any,
+        weight: Any,
+        valid: Any,
+        params: dict[str, Any] | None = None,
+        *,
+        further: bool = False,
     ) -> None:
         params = params or self.get_params(deep=False)
         choices = choose(params, rows=len(x), task=self.task_, features=self.layout_.in_features)
@@ -177,23 +197,29 @@ class NetworkEstimator(PreparedEstimator):
         if valid is not None:
             held_y = self._check_y(valid[1])
             held = to_rows(self._transform(valid[0]), self.target_.encode(held_y), None, self._device)
-        self.history_, trainer, stopping = train_network(
+        before = list(self.history_) if further else []
+        rule = repr((choices.optimizer, choices.lr))
+        kept = getattr(self, "_kept", None) if further else None
+        history, trainer, stopping = train_network(
             self.network_,
             self._resolved,
             choices,
             train,
             held,
-            seed=self._seed("training"),
+            seed=self._seed("training", *(["after", str(len(before))] if further else [])),
             precision=self.precision,
             verbose=self.verbose,
+            optimizer=kept[1] if kept and kept[0] == rule else None,
         )
+        self._kept = rule, trainer.optimizer
+        self.history_ = History([*before, *({**e, "epoch": e["epoch"] + len(before)} for e in history)])
         self.choices_, self.n_iter_ = choices.why, len(self.history_)
         self.stop_reason_, self.best_epoch_ = trainer.stop_reason, stopping.best_epoch or len(self.history_)
         self.interrupted_ = trainer.stop_reason == "interrupted"
         self._calibrate(None if held is None else (self._scores(held.x), held.y.cpu().numpy()))
 
     def _seed(self, *names: str) -> int:
-        """Return the seed of a named stream; ``random_state`` may be an int, ``None`` or a NumPy generator."""
+        """Return the seed of a named stream; ``random_state`` may be an int, ``None`` or a RandomState."""
         state = self.random_state
         number = state if isinstance(state, (int, np.integer)) else check_random_state(state).randint(2**31)
         return derive(int(number), *names)
@@ -254,3 +280,11 @@ class NetworkEstimator(PreparedEstimator):
 
     def _calibrate(self, held: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
         raise TypeError(f"{type(self).__name__} does not say how predictions are calibrated")
+
+
+def _without_zeros(rows: RowsIn, values: NDArray[Any], weight: Floats | None) -> tuple[RowsIn, NDArray[Any], Any]:
+    """Leave out rows of weight 0: they are as good as absent."""
+    if weight is None or weight.all():
+        return rows, values, weight
+    kept = np.flatnonzero(weight)
+    return take(rows, kept), values[kept], weight[kept]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from glia.core.errors import InputError
@@ -62,8 +63,9 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, features: int) -> C
         raise InputError("effort must be quick, default or best", f"effort={effort!r}")
     batch = _whole("batch_size", settle("batch_size", *_batch_size(rows)))
     steps_per_epoch = max(1, math.ceil(rows / batch))
-    steps = int((600 + 2.2 * math.sqrt(rows) * 20) * EFFORTS[effort])
-    auto_epochs = max(8, min(400, round(steps / steps_per_epoch)))
+    share = EFFORTS[effort] * (2.0 if task == "regression" else 1.0)  # quantities gain from training longer
+    steps = int((600 + 12 * math.sqrt(rows)) * share)
+    auto_epochs = max(8, min(300, round(steps / steps_per_epoch)))
     reason = f"about {steps} steps of {batch} rows ({effort} effort)"
     epochs = _whole("epochs", settle("epochs", auto_epochs, reason))
     width = 256 if rows >= 2000 else 128
@@ -75,11 +77,14 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, features: int) -> C
     rule = settle("optimizer", Optimizer("adamw", weight_decay=0.02, clip_norm=1.0), "the usual rule for tables")
     optimizer = rule if isinstance(rule, Optimizer) else Optimizer(rule)
     lr = settle("lr", 2e-3 if optimizer.name == "adamw" else None, "the usual rate of this optimizer at this width")
-    if lr is not None and not (isinstance(lr, (int, float)) and lr > 0 and math.isfinite(lr)):
+    if lr is not None and not (_is_number(lr) and lr > 0 and math.isfinite(lr)):
         raise InputError("lr must be a finite number above 0", f"lr={lr!r}")
     schedule = settle("schedule", "cosine", "a slow end lets the weights settle")
     stopping = params.get("early_stopping", "auto")
-    patience = max(8, epochs // 4) if stopping == "auto" or stopping is True else int(stopping or 0)
+    if stopping == "auto" or stopping is True:
+        patience = max(8, epochs // 4)
+    else:
+        patience = 0 if stopping in (None, False) else _whole("early_stopping", stopping)
     if stopping == "auto":
         why["early_stopping"] = {"value": patience, "why": "a quarter of the epochs, at least 8"}
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why)
@@ -91,6 +96,11 @@ def _batch_size(rows: int) -> tuple[int, str]:
 
 
 def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < 1:
+    if not _is_number(value) or not math.isfinite(value) or value != int(value) or value < 1:
         raise InputError(f"{name} must be 'auto' or a whole number of at least 1", f"{name}={value!r}")
     return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number of Python or NumPy, as grids of settings hold them."""
+    return isinstance(value, Real) and not isinstance(value, bool)

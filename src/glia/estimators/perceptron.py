@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -99,15 +100,7 @@ class Perceptron(ClassifierMixin, PreparedEstimator):  # type: ignore[misc]  # s
         return self
 
     def _learn(self, x: NDArray[np.float64], codes: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
-        seed = (
-            None
-            if self.random_state is None
-            else int(
-                np.random.RandomState(self.random_state).randint(2**31)
-                if isinstance(self.random_state, (int, np.integer))
-                else self.random_state.randint(2**31)
-            )
-        )
+        seed = None if self.random_state is None else int(check_random_state(self.random_state).randint(2**31))
         common: dict[str, Any] = {
             "max_epochs": self.epochs, "lr": self.lr, "fit_bias": self.fit_bias, "sample_weight": weight,
             "random_state": seed, "keep_best": True,
@@ -125,14 +118,14 @@ class Perceptron(ClassifierMixin, PreparedEstimator):  # type: ignore[misc]  # s
     @property
     def task_(self) -> Task:
         """What is predicted."""
-        return self.target_.task  # type: ignore[no-any-return]
+        return self.target_.task
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Sorted labels."""
         if not hasattr(self, "target_"):
             raise AttributeError("classes_ are known after fit")
-        return self.target_.classes  # type: ignore[no-any-return]
+        return self.target_.classes
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the weighted sums before the step: (N,) for two classes, (N, C) for several."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,10 +19,12 @@ from glia.core.errors import GliaError, InputError, ModelFileError, near
 from glia.core.hardware import pick_device
 from glia.core.layout import Layout
 from glia.core.modelfile import Archive, read_archive, write_archive
+from glia.core.seeds import seeded
 from glia.data import Schema
 from glia.data.preparation import Preparation
 from glia.engine.history import History
 from glia.engine.optimizer_settings import Optimizer
+from glia.engine.schedules import schedules
 from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
 from glia.estimators.regressor import Regressor
@@ -31,6 +37,7 @@ _ESTIMATORS: dict[str, Any] = {"Classifier": Classifier, "Regressor": Regressor,
 _SETTINGS: dict[str, Any] = {"Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer}
 _PREPARED = "preparation/"
 _NETWORK = "network/"
+_LABELS = r"[<>|=][biufUSO]\d*|[<>=][mM]8(\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns)\])"
 _FIGURES = ("temperature_", "n_iter_", "best_epoch_", "stop_reason_", "choices_", "mistakes_", "converged_")
 
 
@@ -58,20 +65,22 @@ def save(estimator: Any, path: str | Path, *, target: str | list[str] | None = N
         raise InputError("only Glia's estimators can be saved", f"{type(estimator).__name__}")
     check_is_fitted(estimator)
     named = target if target is not None else getattr(estimator, "target_name_", None)
-    tensors = {
-        _NETWORK + name: value.detach().cpu().float().numpy() if value.is_floating_point() else value.cpu().numpy()
-        for name, value in estimator.network_.state_dict().items()
-    }
+    tensors = {_NETWORK + name: _array(value) for name, value in estimator.network_.state_dict().items()}
     parts: dict[str, Any] = {"fitted.json": _fitted(estimator), "layout.json": estimator.layout_.to_dict()}
     if estimator.schema_ is not None:
         parts["schema.json"] = estimator.schema_.to_dict()
     if estimator.preparation_ is not None:
         parts["preparation.json"], arrays = estimator.preparation_.to_state()
         tensors |= {_PREPARED + name: value for name, value in arrays.items()}
-    for name in ("conformity_",):
-        if getattr(estimator, name, None) is not None:
-            tensors[name] = getattr(estimator, name)
+    if getattr(estimator, "conformity_", None) is not None:
+        tensors["conformity_"] = estimator.conformity_
     write_archive(path, {"estimator": kind, "target": named}, tensors, parts=parts)
+
+
+def _array(value: torch.Tensor) -> NDArray[Any]:
+    """Return a weight as NumPy has it; bfloat16, which it lacks, as float32 of the same value."""
+    plain = value.detach().cpu()
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
 
 
 def _fitted(estimator: Any) -> dict[str, Any]:
@@ -127,23 +136,26 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Any:
         If the file is damaged, altered, unsafe, of another format, or of a network whose code is missing.
     """
     archive = read_archive(path)
+    chosen = pick_device(device)
     try:
-        return _rebuild(archive, network, device)
-    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+        # Building a network draws initial weights: the caller's random state is none of its business.
+        with seeded(0, "load"):
+            return _rebuild(archive, network, chosen)
+    except ModelFileError:
+        raise
+    except Exception as error:  # whatever a part that is not what it should be leads to, the file is to blame
         detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ModelFileError(
             "the parts of a model file must fit together", f"{str(path)!r}: {detail}", "save the model again"
         ) from error
 
 
-def _rebuild(archive: Archive, network: Any, device: str) -> Any:
+def _rebuild(archive: Archive, network: Any, device: torch.device) -> Any:
     kind = str(archive.manifest["estimator"])
     if kind not in _ESTIMATORS:
         raise ModelFileError("the file's estimator must be known", repr(kind), near(kind, _ESTIMATORS))
     data = archive.parts["fitted.json"]
-    estimator = _ESTIMATORS[kind](**{name: _rebuilt(value) for name, value in data["params"].items()})
+    estimator = _ESTIMATORS[kind](**_arguments(data["params"]))
     estimator.n_features_in_ = int(data["n_features_in"])
     if data["feature_names_in"]:
         estimator.feature_names_in_ = np.array(data["feature_names_in"], dtype=object)
@@ -158,9 +170,9 @@ def _rebuild(archive: Archive, network: Any, device: str) -> Any:
     if "preparation.json" in archive.parts:
         arrays = {k.removeprefix(_PREPARED): v for k, v in archive.tensors.items() if k.startswith(_PREPARED)}
         estimator.preparation_ = Preparation.from_state(archive.parts["preparation.json"], arrays)
-    for name, value in data["figures"].items():
-        if name in _FIGURES:
-            setattr(estimator, name, value)
+    for name in _FIGURES:
+        if name in data["figures"]:
+            setattr(estimator, name, data["figures"][name])
     if kind == "Perceptron":
         _rebuild_perceptron(estimator, data)
     else:
@@ -175,45 +187,75 @@ def _rebuild_perceptron(estimator: Perceptron, data: dict[str, Any]) -> None:
     estimator.fit_ = PerceptronFit(
         np.asarray(found["weights"], dtype=np.float64), bias, sum(counts), len(counts), counts[-1] == 0, counts
     )
-    estimator.network_ = PerceptronNetwork.from_fit(estimator.fit_)
+    planes = 1 if estimator.target_.task == "binary" else estimator.target_.outputs
+    estimator.network_ = PerceptronNetwork(estimator.layout_.in_features, planes)
+    estimator.network_.load_weights(estimator.fit_)
+    if not np.isfinite(estimator.fit_.weights).all() or np.size(bias) != planes or not np.isfinite(bias).all():
+        raise ValueError(f"{planes} planes must have finite weights and one bias each")
     estimator.mistake_bound_ = float("inf") if found["bound"] is None else float(found["bound"])
 
 
-def _rebuild_network(estimator: Any, data: dict[str, Any], archive: Archive, network: Any, device: str) -> None:
+def _rebuild_network(
+    estimator: Any, data: dict[str, Any], archive: Archive, network: Any, device: torch.device
+) -> None:
     estimator.spec_ = spec_from_dict(data["network"]) if network is None else as_network(network)
-    if network is not None and "network" in estimator.get_params(deep=False):
+    if network is not None:
         estimator.network = network
     estimator._resolve()
     if data["loss"] is not None:
-        loss = loss_from_dict(data["loss"])
-        estimator.objective = Objective(loss) if estimator.objective == "auto" else estimator.objective
-        estimator._resolve()
+        loss = Objective(loss_from_dict(data["loss"])).resolve(estimator.target_.task).loss
+        estimator._resolved = replace(estimator._resolved, loss=loss)
     outputs = estimator._resolved.out_features(estimator.target_.outputs)
-    estimator._device = pick_device(device)
-    module = estimator.spec_.build(estimator.layout_, outputs)
     weights = {
         k.removeprefix(_NETWORK): torch.from_numpy(v.copy())
         for k, v in archive.tensors.items()
         if k.startswith(_NETWORK)
     }
+    if network is None:
+        with torch.device("meta"):  # a small file cannot ask for a huge network: its weights must be there
+            planned = estimator.spec_.build(estimator.layout_, outputs).state_dict()
+        if {k: v.shape for k, v in planned.items()} != {k: v.shape for k, v in weights.items()}:
+            raise ValueError("the weights are not those of the network")
+    module = estimator.spec_.build(estimator.layout_, outputs)
     module.load_state_dict(weights)
-    estimator.network_ = module.to(estimator._device).eval()
+    estimator._device = device
+    estimator.network_ = module.to(device).eval()
     estimator.history_ = History(data["history"])
     if isinstance(estimator, Regressor):
-        estimator.conformity_ = archive.tensors.get("conformity_")
+        estimator.conformity_ = found = archive.tensors.get("conformity_")
+        if found is not None and (found.ndim != 2 or found.shape[1] != estimator.target_.outputs):
+            raise ValueError(f"errors of shape {found.shape} for {estimator.target_.outputs} targets")
+    elif not (isinstance(estimator.temperature_, float) and 0 < estimator.temperature_ < math.inf):
+        raise ValueError("the temperature must be a finite number above 0")
 
 
 def _target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:
     if isinstance(target, ClassTarget):
-        return {"classes": target.classes.tolist(), "dtype": target.classes.dtype.kind, "task": target.task}
+        classes = target.classes
+        if classes.dtype.kind == "S":
+            classes = np.char.decode(classes, "latin-1")
+        stored = classes.astype(np.int64) if classes.dtype.kind in "mM" else classes
+        return {"classes": stored.tolist(), "dtype": target.classes.dtype.str, "task": target.task}
     return {"mean": target.mean.tolist(), "scale": target.scale.tolist(), "single": target.single}
 
 
 def _target_from(data: Mapping[str, Any]) -> ClassTarget | ValueTarget:
-    if "classes" in data:
-        kind = {"U": str, "S": str, "O": object, "i": np.int64, "u": np.int64, "b": bool, "f": np.float64}
-        return ClassTarget(np.array(data["classes"], dtype=kind[data["dtype"]]), data["task"])
-    return ValueTarget(np.array(data["mean"], float), np.array(data["scale"], float), bool(data["single"]))
+    if "classes" not in data:
+        values = ValueTarget(np.array(data["mean"], float), np.array(data["scale"], float), bool(data["single"]))
+        if values.mean.ndim != 1 or values.mean.shape != values.scale.shape or values.single > (len(values.mean) == 1):
+            raise ValueError("the target's mean and scale must be of one length")
+        return values
+    listed, kind, task = data["classes"], str(data["dtype"]), data["task"]
+    if not isinstance(listed, list) or not re.fullmatch(_LABELS, kind):
+        raise ValueError(f"classes of an unknown type, {kind[:20]!r}")
+    if kind[1] in "mM":
+        classes = np.array(listed, dtype=np.int64).astype(kind)
+    else:
+        classes = np.array([x.encode("latin-1") for x in listed] if kind[1] == "S" else listed, dtype=kind)
+    fits = {"binary": len(listed) == 2, "multiclass": len(listed) > 2, "multilabel": len(listed) > 0}
+    if classes.ndim != 1 or not fits.get(task, False):
+        raise ValueError(f"{len(listed)} classes for the task {task!r}")
+    return ClassTarget(classes, task)
 
 
 def _plain(value: Any) -> Any:
@@ -225,15 +267,27 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
         return {"network": value.to_dict()}
     if type(value).__name__ in _SETTINGS and isinstance(value, BaseEstimator):
-        fields = {name: _plain(item) for name, item in value.get_params(deep=False).items()}
-        return {"settings": type(value).__name__, "fields": fields}
+        own = {name: _plain(item) for name, item in value.get_params(deep=False).items()}
+        return {"settings": type(value).__name__, "fields": own}
     if isinstance(value, Loss) and _is_json(value):
         return {"loss": value.to_dict()}
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {"mapping": {key: _plain(item) for key, item in value.items()}}
+    if is_dataclass(value) and type(value) in _schedules().values():
+        name = next(name for name, kind in _schedules().items() if kind is type(value))
+        return {"schedule": [[f.name, _plain(getattr(value, f.name))] for f in fields(value) if f.init], "name": name}
+    if isinstance(value, Mapping):
+        return {"mapping": [[_plain(key), _plain(item)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
         return {"sequence": [_plain(item) for item in value]}
     return {"left_out": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def _schedules() -> dict[str, Any]:
+    return {name: schedules.get(name) for name in schedules.names()}
+
+
+def _arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings for a constructor; what could not be stored is left to its default."""
+    return {k: _rebuilt(v) for k, v in stored.items() if not (isinstance(v, dict) and "left_out" in v)}
 
 
 def _rebuilt(value: Any) -> Any:
@@ -242,11 +296,13 @@ def _rebuilt(value: Any) -> Any:
     if "network" in value:
         return "auto" if "custom" in value["network"] else spec_from_dict(value["network"])
     if "settings" in value:
-        return _SETTINGS[value["settings"]](**{name: _rebuilt(item) for name, item in value["fields"].items()})
+        return _SETTINGS[value["settings"]](**_arguments(value["fields"]))
+    if "schedule" in value:
+        return schedules.get(value["name"])(**{name: _rebuilt(item) for name, item in value["schedule"]})
     if "loss" in value:
         return loss_from_dict(value["loss"])
     if "mapping" in value:
-        return {key: _rebuilt(item) for key, item in value["mapping"].items()}
+        return {_rebuilt(key): _rebuilt(item) for key, item in value["mapping"]}
     if "sequence" in value:
         return tuple(_rebuilt(item) for item in value["sequence"])
     return "auto"

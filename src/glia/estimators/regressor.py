@@ -14,7 +14,8 @@ from sklearn.base import RegressorMixin
 from glia.core.errors import InputError
 from glia.estimators.base import NetworkEstimator
 from glia.estimators.targets import ValueTarget, as_array
-from glia.objectives import EvaluationResult, conformal_radius, evaluate, point_prediction
+from glia.objectives import EvaluationResult, conformal_margin, evaluate, point_prediction
+from glia.objectives.regression_losses import GaussianNLL, Quantile
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +37,9 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
     Attributes
     ----------
     conformity_ : ndarray (M, T) or None
-        Absolute errors on the validation rows, in the target's units; the intervals come from them.
+        Absolute errors on the validation rows, in the target's units; the intervals come from them. With quantile
+        heads, how far rows lie outside of the outer heads (below 0 within); with a predicted variance, errors over its
+        root.
     """
 
     def __init__(
@@ -73,29 +76,35 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         """Return lower and upper bounds, each shaped like ``predict(X)``, that cover new rows at the stated rate.
 
         Split conformal prediction (arXiv 1604.04173): the width is a quantile of the errors on validation rows, so that
-        the rate holds whatever the distribution, for rows drawn like those.
+        the rate holds whatever the distribution, for rows drawn like those. Quantile heads are corrected in the same
+        way (arXiv 1905.03222), and a predicted variance makes the widths differ from row to row.
 
         Raises
         ------
         InputError
             If no rows were held out, or too few for this coverage.
         """
-        values = self.predict(X)
+        outputs = self._outputs(X)
         if self.conformity_ is None:
             raise InputError(
                 "prediction intervals need validation rows",
                 "a fit without any",
                 "fit at least 100 rows, or pass validation",
             )
-        radii = np.array([conformal_radius(column, coverage) for column in self.conformity_.T])
-        if not np.isfinite(radii).all():
+        # Distances from bounds that start at 0: the margin is their quantile.
+        margins = np.array(
+            [conformal_margin(d, np.full(len(d), -np.inf), np.zeros(len(d)), coverage) for d in self.conformity_.T]
+        )
+        if not np.isfinite(margins).all():
             raise InputError(
                 f"a coverage of {coverage:g} needs at least {math.ceil(coverage / (1 - coverage))} validation rows",
                 f"{len(self.conformity_)}",
                 "hold out more rows or ask for a lower coverage",
             )
-        radius = radii[0] if values.ndim == 1 else radii
-        return values - radius, values + radius
+        low, high, unit = self._bounds(outputs)
+        point = self._values(outputs)
+        low, high = ((b[:, 0] if point.ndim == 1 else b) for b in (low - margins * unit, high + margins * unit))
+        return np.minimum(low, point), np.maximum(high, point)
 
     def predict_frame(self, X: Any) -> pl.DataFrame:
         """Return a frame with ``prediction`` and, where intervals can be had, ``low`` and ``high`` (90 %)."""
@@ -116,17 +125,31 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         point = point_prediction(torch.from_numpy(outputs), self._resolved.loss).numpy()
         return self.target_.decode(point)  # type: ignore[no-any-return]
 
+    def _bounds(self, outputs: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
+        """Return the bounds before their correction and the unit of the correction, each (N, T), in target's units."""
+        loss, target = self._resolved.loss, self.target_
+        if isinstance(loss, Quantile) and loss.heads > 1:
+            heads = outputs.reshape(len(outputs), -1, loss.heads).astype(np.float64)
+            low, high = (heads[:, :, i] * target.scale + target.mean for i in (0, -1))
+            return low, high, np.ones_like(low)
+        point = self._values(outputs).reshape(len(outputs), -1)
+        if isinstance(loss, GaussianNLL):
+            variance = loss.variance(torch.from_numpy(outputs)).double().numpy()
+            return point, point, np.sqrt(variance) * target.scale
+        return point, point, np.ones_like(point)
+
     def _new_target(self, values: NDArray[Any], classes: Any = None) -> ValueTarget:
-        self.target_ = ValueTarget()
+        target = ValueTarget()
+        self.target_ = target
         self._resolve()
-        return self.target_.fit(values, standardise=not self._resolved.loss.needs_nonnegative)
+        return target.fit(values, standardise=not self._resolved.loss.needs_nonnegative)
 
     def _calibrate(self, held: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
         self.conformity_ = None
         if held is not None:
-            predicted = self._values(held[0]).reshape(len(held[0]), -1)
+            low, high, unit = self._bounds(held[0])
             truth = held[1] * self.target_.scale + self.target_.mean
-            self.conformity_ = np.abs(truth - predicted)
+            self.conformity_ = np.maximum(low - truth, truth - high) / unit
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

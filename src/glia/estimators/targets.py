@@ -27,12 +27,21 @@ def as_array(y: Any) -> NDArray[Any]:
     array = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     if array.dtype.kind == "c":
         raise InputError("targets must be real", f"dtype={array.dtype}: Complex data not supported")
-    missing = np.array([v is None or v != v for v in array.ravel()]) if array.dtype == object else None
+    missing = np.array([_is_missing(v) for v in array.ravel()]) if array.dtype == object else None
     if missing is not None and missing.any():
         raise InputError(
             "the target must have a value in every row", f"{int(missing.sum())} missing", "drop these rows"
         )
     return np.asarray(array)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas' NA says neither yes nor no
+        return True
 
 
 @dataclass
@@ -93,9 +102,11 @@ class ClassTarget:
         """
         if self.task == "multilabel":
             return np.asarray(y, dtype=np.float32)
-        where = np.searchsorted(self.classes, y)
-        where = np.clip(where, 0, len(self.classes) - 1)
-        strange = self.classes[where] != y
+        try:
+            where = np.clip(np.searchsorted(self.classes, y), 0, len(self.classes) - 1)
+            strange = np.broadcast_to(self.classes[where] != y, where.shape)
+        except TypeError:  # words among numbers, which have no common order
+            where, strange = np.zeros(len(y), dtype=np.intp), np.ones(len(y), dtype=bool)
         if strange.any():
             raise InputError(
                 "labels must be among the classes that were fitted",

@@ -77,8 +77,9 @@ def train_network(
     seed: int,
     precision: str,
     verbose: int,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> tuple[History, Trainer, EarlyStopping]:
-    """Train in place; return the history, and what ran it.
+    """Train in place; return the history, and what ran it. An ``optimizer`` goes on with what it has gathered.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def train_network(
     trainer = Trainer(
         network,
         objective.loss,
-        choices.optimizer.make(network, choices.lr),
+        optimizer or choices.optimizer.make(network, choices.lr),
         epochs=choices.epochs,
         batch_size=choices.batch_size,
         schedule=as_schedule(choices.schedule),

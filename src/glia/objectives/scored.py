@@ -196,7 +196,8 @@ def _code(task: Task, values: NDArray[Any], classes: NDArray[Any], name: str) ->
     if np.any(unknown):
         raise InputError(
             f"every label of {name} must be one of the classes {classes.tolist()[:20]}",
-            f"{np.asarray(values)[unknown][0]!r}",
+            f"{np.asarray(values)[unknown].tolist()[0]!r}",
+            "correct it, or leave such rows out",
         )
     return codes
 
