@@ -11,7 +11,7 @@ from glia.nn import Neuron, mistake_bound
 
 
 def mistakes_and_bound() -> None:
-    """The perceptron makes at most (R / margin)² mistakes on rows that a plane separates (Novikoff 1962)."""
+    """Count mistakes on rows that a line separates: at most (R / margin)² can happen (Novikoff 1962)."""
     rng = np.random.default_rng(0)
     points = rng.uniform(-1, 1, (400, 2))
     plane = np.array([2.0, -1.0, 0.3])  # the bias comes last
@@ -51,11 +51,14 @@ def main() -> None:
         ).fit(corners, y)
         print(f"\n{name}: wanted {answers}")
         print(f"  one neuron: {parts.summary()}")
-        print(f"    says {', '.join(f'{value:.2f}' for value in parts.output)}: {int(((parts.output > 0.5) == y).sum())} of 4 right")
+        said = ", ".join(f"{value:.2f}" for value in parts.output)
+        print(f"    says {said}: {int(((parts.output > 0.5) == y).sum())} of 4 right")
         settled = "settled" if perceptron.converged_ else "never settles"
         print(f"  perceptron: {int((perceptron.predict(corners) == y).sum())} of 4 right, {settled}")
         print(f"  8 hidden neurons: {int((network.predict(corners) == y).sum())} of 4 right")
-    print("\nNo line puts (0, 1) and (1, 0) on one side and (0, 0) and (1, 1) on the other; a hidden layer bends the line.")
+    print(
+        "\nNo line puts (0, 1) and (1, 0) on one side and the other two corners on the other; a hidden layer bends it."
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""The price of a diamond, with an interval that holds the true price in nine of ten cases; and a count of how many it
-really held.
+"""The price of a diamond, with intervals of a stated coverage, and a count of how many prices they really held.
 
 Set GLIA_EXAMPLE_ROWS for a smaller share of the rows.
 """
@@ -35,7 +34,9 @@ def main() -> None:
     for asked in (0.5, 0.8, 0.9, 0.95):
         low, high = model.predict_interval(rows, coverage=asked)
         held = float(np.mean((low <= price) & (price <= high)))
-        print(f"  asked for {asked:.0%}: held {held:.1%} of {len(price)} prices, width {np.mean(high - low):,.0f} dollars")
+        print(
+            f"  asked for {asked:.0%}: held {held:.1%} of {len(price)} prices, width {np.mean(high - low):,.0f} dollars"
+        )
 
     # The promise is for all rows together, not for each kind of row: the width is one and the same for all of them.
     low, high = model.predict_interval(rows, coverage=0.9)

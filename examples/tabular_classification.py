@@ -59,7 +59,7 @@ def main() -> None:
         (truth[:1000] == ">50K").to_numpy(),
         score=roc_auc_score,
         metric="roc_auc",
-        repeats=3,
+        repeats=2,
     )
     print("\nWhat the area under the curve loses when a column is shuffled:")
     for column in found.columns[:5]:

@@ -47,7 +47,9 @@ def main() -> None:
 
     model = glia.Classifier(network=small_cnn, lr=0.01, epochs=30, random_state=0).fit(images[:cut], labels[:cut])
     right = model.predict(images[cut:]) == labels[cut:]
-    print(f"{cut} images to learn from, {model.n_iter_} epochs; of {len(right)} others {right.mean():.1%} are read right")
+    print(
+        f"{cut} images to learn from, {model.n_iter_} epochs; of {len(right)} others {right.mean():.1%} are read right"
+    )
     print(glia.nn.describe_network(model.network_, (1, 8, 8)))
 
     with tempfile.TemporaryDirectory() as folder:

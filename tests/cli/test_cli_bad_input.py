@@ -165,6 +165,18 @@ FRAMES = {
         lambda t: t.head(1),
         "there must be at least two rows with a target · got 1 row · hand in more rows",
     ),
+    "missing weight": (
+        lambda t: t.with_columns(w=at([3], None, pl.lit(1.0))),
+        "weights must be numbers of at least 0 · got a missing one in 'w' · correct it, or drop the column",
+    ),
+    "negative weight": (
+        lambda t: t.with_columns(w=at([3], -1.5, pl.lit(1.0))),
+        "weights must be numbers of at least 0 · got -1.5 in 'w' · correct it, or drop the column",
+    ),
+    "no weight": (
+        lambda t: t.with_columns(w=pl.lit(0.0)),
+        "some weight must be above 0 · got only zeros in 'w' · choose another column",
+    ),
     "target alone": (
         lambda t: t.select("y"),
         "there must be at least one column to learn from · got none beside the target · "
@@ -177,7 +189,7 @@ FRAMES = {
 def test_tables_that_cannot_be_learned_from(case, here, capsys):
     make, said = FRAMES[case]
     make(table()).write_csv("t.csv")
-    assert refused_fit(here, capsys) == said
+    assert refused_fit(here, capsys, "t.csv", *(("--weight", "w") if "weight" in case else ())) == said
 
 
 def test_few_rows(here, capsys):
@@ -194,6 +206,10 @@ SETTINGS = [
         "correct these values, leave them blank, or give the column another role",
     ),
     (["--split", "time"], "a split by time must name its column · got no time · set time to a column"),
+    (
+        ["--group", "a", "--time", "b"],
+        "rows are divided by group or by time · got group='a' and time='b' · set split to 'group' or to 'time'",
+    ),
     (["--split", "time", "--time", "q"], "time must name a column of the table · got time='q' · "),
     (["--drop", "zz"], "drop must name columns of the table · got drop='zz' · choose one of: a, b, income"),
     (["--drop", "income"], "the target must not be left out · got drop=['income'] · take it off the dropped columns"),

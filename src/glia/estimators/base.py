@@ -26,7 +26,7 @@ from glia.nn import Spec
 from glia.objectives import Objective, ResolvedObjective
 
 Floats = NDArray[np.float64]
-_BATCH, _LEAST = 4096, 16
+_BATCH, _BLOCK = 4096, 16
 
 
 class NetworkEstimator(PreparedEstimator):
@@ -171,7 +171,7 @@ class NetworkEstimator(PreparedEstimator):
         self._resolve(weighted)
         self._device = pick_device(self.device)
         outputs = self._resolved.out_features(self.target_.outputs)
-        choices = choose(self.get_params(deep=False), rows=len(x), task=self.task_, features=self.layout_.in_features)
+        choices = choose(self.get_params(deep=False), rows=len(x), task=self.task_, layout=self.layout_)
         self.spec_ = choices.network
         self.network_ = build_network(choices, self.layout_, outputs, self._seed(), x).to(self._device)
 
@@ -191,7 +191,7 @@ class NetworkEstimator(PreparedEstimator):
         further: bool = False,
     ) -> None:
         params = params or self.get_params(deep=False)
-        choices = choose(params, rows=len(x), task=self.task_, features=self.layout_.in_features)
+        choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_)
         train = to_rows(x, self.target_.encode(values), weight, self._device)
         held = None
         if valid is not None:
@@ -227,14 +227,11 @@ class NetworkEstimator(PreparedEstimator):
     @torch.no_grad()
     def _scores(self, x: Tensor) -> NDArray[np.float32]:
         self.network_.eval()
-        # Products of very few rows take another path in the processor's library, which rounds differently: padding
-        # them makes a row's prediction the same, to the last bit, in whatever company it comes.
-        padded = torch.cat([x, x[:1].expand(_LEAST - len(x), *x.shape[1:])]) if len(x) < _LEAST else x
-        whole, rest = divmod(len(padded), _BATCH)
-        sizes = [_BATCH] * whole + [rest] * (rest > 0)
-        if whole and 0 < rest < _LEAST:
-            sizes[-2:] = [_BATCH - _LEAST, rest + _LEAST]
-        outputs = [self.network_(part).float().cpu() for part in torch.split(padded, sizes)]
+        # Products of few rows, and the last few of many, take another path in the processor's library, which rounds
+        # differently: whole blocks of rows make a row's prediction the same bits whatever rows stand around it.
+        lacking = -len(x) % _BLOCK
+        padded = torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) if lacking else x
+        outputs = [self.network_(part).float().cpu() for part in torch.split(padded, _BATCH)]
         return np.asarray(torch.cat(outputs)[: len(x)].numpy(), dtype=np.float32)
 
     def _outputs(self, X: Any) -> NDArray[np.float32]:

@@ -8,12 +8,15 @@ from numbers import Real
 from typing import Any
 
 from glia.core.errors import InputError
+from glia.core.layout import Layout
 from glia.core.protocols import Task
 from glia.engine.optimizer_settings import Optimizer
 from glia.nn import MLP
 
 EFFORTS = {"quick": 0.3, "default": 1.0, "best": 3.0}
 """Effort → share of the default number of optimizer steps."""
+BINNED_ROWS, BINNED_COLUMNS, BINS = 1000, 40, 48
+"""Numbers get piecewise-linear embeddings of so many bins from so many rows, up to so many columns."""
 SMALL = 100
 """Below this many rows none are held out for validation: they would cost more than they tell."""
 
@@ -32,17 +35,19 @@ class Choices:
     why: dict[str, dict[str, Any]]
 
 
-def choose(params: dict[str, Any], *, rows: int, task: Task, features: int) -> Choices:
+def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout) -> Choices:
     """Settle every "auto" of an estimator's parameters.
 
     Parameters
     ----------
     params : dict
         ``get_params(deep=False)``.
-    rows, features : int
-        Training rows, and columns of the prepared tensor.
+    rows : int
+        Training rows.
     task : Task
         What is predicted.
+    layout : Layout
+        Of the prepared rows.
 
     Raises
     ------
@@ -71,8 +76,13 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, features: int) -> C
     width = 256 if rows >= 2000 else 128
     network = settle(
         "network",
-        MLP(hidden=(width, width), activation="silu", dropout=0.15 if rows >= 500 else 0.0),
-        f"two layers of {width} for {rows} rows and {features} columns",
+        MLP(
+            hidden=(width, width),
+            activation="silu",
+            dropout=0.15 if rows >= 500 else 0.0,
+            numeric_embedding="piecewise_linear" if any(f.bins for f in layout.features) else "none",
+        ),
+        f"two layers of {width} for {rows} rows and {layout.in_features} prepared columns",
     )
     rule = settle("optimizer", Optimizer("adamw", weight_decay=0.02, clip_norm=1.0), "the usual rule for tables")
     optimizer = rule if isinstance(rule, Optimizer) else Optimizer(rule)

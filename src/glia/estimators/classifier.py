@@ -103,7 +103,12 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
     def predict_proba(self, X: Any) -> Floats:
         """Return calibrated probabilities, (N, C) in the order of ``classes_``, or (N, L) for several labels."""
         scores = torch.from_numpy(self._outputs(X)).double() / self.temperature_
-        return probabilities(scores, self.task_, self._resolved.loss).numpy()
+        if self.task_ == "multiclass":
+            return probabilities(scores, self.task_, self._resolved.loss).numpy()
+        # The sigmoid as a softmax over (0, score): torch's sigmoid rounds the last few elements of an array in another
+        # way than those before, and a row's probability must not depend on how many rows come with it.
+        pairs = torch.softmax(torch.stack([torch.zeros_like(scores), scores], dim=-1), dim=-1)  # (N, O, 2)
+        return (pairs[:, 0] if self.task_ == "binary" else pairs[..., 1]).numpy()
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable labels, (N,), or 0/1 (N, L) for several labels."""

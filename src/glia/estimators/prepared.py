@@ -13,6 +13,7 @@ from glia.core.errors import InputError
 from glia.core.layout import Layout
 from glia.data import Schema, Table, learn_schema, unify
 from glia.data.preparation import Preparation
+from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, BINS
 from glia.estimators.inputs import RowsIn, read_rows
 
 
@@ -89,11 +90,17 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
                     "preparation must be 'auto', 'none' (for arrays of numbers) or Preparation settings",
                     f"preparation={wanted!r}",
                 )
-            wanted = Preparation(encode="onehot" if onehot else "auto")
+            wanted = Preparation(encode="onehot") if onehot else Preparation(**self._bins(rows, y))
         roles = None if self.schema_ is None else {column.name: column for column in self.schema_.columns}
         self.preparation_ = clone(wanted).fit(rows, y, roles=roles)
         self.layout_ = self.preparation_.layout_
         return self.preparation_.transform(rows)
+
+    def _bins(self, rows: RowsIn, y: NDArray[Any]) -> dict[str, Any]:
+        """Return bins for the numbers of a table that is long enough to place them and not too wide to use them."""
+        if getattr(self, "network", None) != "auto" or len(rows) < BINNED_ROWS or rows.shape[1] > BINNED_COLUMNS:
+            return {}
+        return {"numeric_bins": BINS, "bins": "tree" if y.ndim == 1 else "quantile"}
 
     def _transform(self, rows: RowsIn) -> NDArray[np.float32]:
         if self.preparation_ is None:

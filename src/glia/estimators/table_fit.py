@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -89,6 +89,7 @@ def fit_table(
 ) -> TableFit:
     """Read, split and fit as the settings say; ``say`` is told what is going on."""
     start = time.perf_counter()
+    method = split_method(settings)
     say(f"reading {settings.data}")
     roles: dict[str, str] = dict(settings.roles)
     roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
@@ -107,12 +108,12 @@ def fit_table(
         raise InputError(
             "a fit needs at least 10 rows with a target", f"{len(table)} in {table.name}", "give more rows"
         )
-    weight = None if settings.weight is None else table.frame[settings.weight].to_numpy().astype(np.float64)
+    weight = None if settings.weight is None else weights(table.frame[settings.weight])
     split = split_rows(
         table,
         y=y if y.ndim == 1 else None,
         task=task if y.ndim == 1 else None,
-        method=settings.split,
+        method=method,
         group=settings.group,
         time=settings.time,
         test_fraction=settings.test_fraction,
@@ -130,6 +131,42 @@ def fit_table(
     estimator.split_, estimator.target_name_ = split, settings.target
     found.timings["fit"] = time.perf_counter() - start
     return found
+
+
+def weights(column: pl.Series) -> NDArray[np.float64]:
+    """Return the weights of rows, (N,).
+
+    Raises
+    ------
+    InputError
+        If one is missing or below 0, or all are 0.
+    """
+    values = column.cast(pl.Float64).to_numpy().astype(np.float64)
+    wrong = np.flatnonzero(~(values >= 0))
+    if len(wrong):
+        got = f"{'a missing one' if np.isnan(values[wrong[0]]) else f'{values[wrong[0]]:g}'} in {column.name!r}"
+        raise InputError("weights must be numbers of at least 0", got, "correct it, or drop the column")
+    if not values.any():
+        raise InputError("some weight must be above 0", f"only zeros in {column.name!r}", "choose another column")
+    return values
+
+
+def split_method(settings: FitSettings) -> Literal["random", "group", "time"]:
+    """Return how rows are divided: as was said, else by the column that was named for it.
+
+    A named group is not just passed over: its rows in two parts would make the test too easy.
+
+    Raises
+    ------
+    InputError
+        If columns of both kinds are named and nothing says which counts.
+    """
+    if settings.split != "random" or (settings.group is None and settings.time is None):
+        return settings.split
+    if settings.group is not None and settings.time is not None:
+        named = f"group={settings.group!r} and time={settings.time!r}"
+        raise InputError("rows are divided by group or by time", named, "set split to 'group' or to 'time'")
+    return "time" if settings.group is None else "group"
 
 
 def targets(table: Table, settings: FitSettings) -> tuple[NDArray[Any], Task]:

@@ -20,7 +20,7 @@ def as_array(y: Any) -> NDArray[Any]:
     Raises
     ------
     InputError
-        If there is no target, or it holds missing values.
+        If there is no target, or it holds missing or infinite values.
     """
     if y is None:
         raise InputError("requires y to be passed, but the target y is None")
@@ -32,6 +32,8 @@ def as_array(y: Any) -> NDArray[Any]:
         raise InputError(
             "the target must have a value in every row", f"{int(missing.sum())} missing", "drop these rows"
         )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError("the target must have a value in every row", "Input y contains NaN or infinity")
     return np.asarray(array)
 
 
@@ -66,8 +68,6 @@ class ClassTarget:
         InputError
             If there are fewer than two classes, or the target looks like a quantity.
         """
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise InputError("the target must have a value in every row", "Input y contains NaN or infinity")
         check_classification_targets(y)
         kind = type_of_target(y)
         if kind == "multilabel-indicator":

@@ -129,12 +129,9 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         for one in description.layers
     ]
     info = {
-        m.name: {
-            "label": m.name.replace("_", " "), "unit": m.unit, "greater_is_better": m.greater_is_better,
-            "description": m.description,
-        }
+        m.name: {"greater_is_better": m.greater_is_better, "description": m.description}
         for m in metrics_for(fitted.task)
-    }  # fmt: skip
+    }
     return {
         "glia": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -239,9 +236,7 @@ def _row_losses(task: str, estimator: Any, network: _Judged, y: NDArray[Any]) ->
     return np.asarray(-np.log(clipped[np.arange(len(y)), np.searchsorted(estimator.classes_, y)]), dtype=np.float64)
 
 
-def _calibration(
-    estimator: Any, rows: Any, y: NDArray[Any], probability: NDArray[np.float64]
-) -> dict[str, Any]:
+def _calibration(estimator: Any, rows: Any, y: NDArray[Any], probability: NDArray[np.float64]) -> dict[str, Any]:
     codes = estimator.target_.encode(y).astype(int)
     table = reliability(codes, probability)
     before = _without_temperature(estimator, rows)
