@@ -296,7 +296,7 @@ def test_rows_without_a_target_are_left_out(here, capsys):
 
 
 def test_a_class_with_one_row(here, capsys):
-    found, _ = fitted(here, capsys, table().with_columns(y=at([7], "rare", pl.col("y"))))
+    found, _ = fitted(here, capsys, table().with_columns(y=at([7], "rare", pl.col("y"))), "--baselines")
     assert found["rare-class", "y"] == "Classes of 'y' with one row only: 'rare'."
 
 

@@ -108,7 +108,7 @@ def test_settings_survive(tmp_path):
     frame, y = people()
     model = Classifier(
         network=MLP(hidden=(8, 4), activation="gelu", dropout=0.25),
-        preparation=Preparation(scale="robust", impute="mean", indicator="none"),
+        preparation=Preparation(scale="robust", impute="mean", indicator="never"),
         objective=Objective("focal", l1=0.001, l2=0.01),
         optimizer=Optimizer("adam", weight_decay=0.01, options={"betas": (0.8, 0.9)}),
         schedule=Warmup(share=0.3),

@@ -74,6 +74,7 @@ def save(estimator: Any, path: str | Path, *, target: str | list[str] | None = N
         tensors |= {_PREPARED + name: value for name, value in arrays.items()}
     if getattr(estimator, "conformity_", None) is not None:
         tensors["conformity_"] = estimator.conformity_
+    parts["fitted.json"]["parts"] = sorted(parts)
     write_archive(path, {"estimator": kind, "target": named}, tensors, parts=parts)
 
 
@@ -155,6 +156,8 @@ def _rebuild(archive: Archive, network: Any, device: torch.device) -> Any:
     if kind not in _ESTIMATORS:
         raise ModelFileError("the file's estimator must be known", repr(kind), near(kind, _ESTIMATORS))
     data = archive.parts["fitted.json"]
+    if data["parts"] != sorted(archive.parts):
+        raise ValueError(f"the parts are {sorted(archive.parts)}")
     estimator = _ESTIMATORS[kind](**_arguments(data["params"]))
     estimator.n_features_in_ = int(data["n_features_in"])
     if data["feature_names_in"]:

@@ -88,7 +88,7 @@ class FitSettings(Settings):
         5, "shuffles per column for permutation importance; 0 to leave it out", group=_JUDGING
     )
 
-    precision: Auto | Literal["float32", "bfloat16", "float64"] = setting("auto", "number format", group=_MACHINE)
+    precision: Auto | Literal["float32", "bfloat16"] = setting("auto", "number format", group=_MACHINE)
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:0, mps", group=_MACHINE)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(0, "the one seed of everything random", group=_MACHINE)
 

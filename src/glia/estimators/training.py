@@ -105,7 +105,7 @@ def train_network(
     )
     # Forward and backward cost about six operations per weight and row.
     work = 6 * count_parameters(network) * min(choices.batch_size, len(train))
-    with threads(choose_threads(work)):
+    with threads(min(choose_threads(work), torch.get_num_threads())):  # never more than the user allowed
         history = trainer.fit(train, valid)
     if trainer.stop_reason == "interrupted":
         warnings.warn(

@@ -192,7 +192,8 @@ def _against_classic(
     metric = primary_metric(task)
     sign = 1.0 if metric.greater_is_better else -1.0
     able = [(b, s) for b, s in scored if metric.name in s.metrics]
-    if not able or metric.name not in evaluate(task, y, network.prediction, network.probability, n_boot=1).metrics:
+    own = evaluate(task, y, network.prediction, network.probability, classes=classes, n_boot=1).metrics
+    if not able or metric.name not in own:
         return {"baselines": listed}
     best = max(able, key=lambda pair: sign * pair[1].metrics[metric.name].value)[0]
     a, b = network.for_metric(metric.name), _Judged(best.prediction, best.probability).for_metric(metric.name)
