@@ -253,6 +253,11 @@ class NetworkEstimator(PreparedEstimator):
         self.network_.eval()
         return self.network_(batch)  # type: ignore[no-any-return]
 
+    def _target_names(self, count: int) -> list[str]:
+        """Return the names of several targets, or their numbers where they have none."""
+        named = getattr(self, "target_name_", None)
+        return list(named) if isinstance(named, list) and len(named) == count else [str(i) for i in range(count)]
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_") and hasattr(self, "history_")
 

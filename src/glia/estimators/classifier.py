@@ -121,7 +121,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         named = {f"probability_{c}": probability[:, i] for i, c in enumerate(self.classes_.tolist())}
         decided = self.target_.decide(probability)
         if self.task_ == "multilabel":
-            return pl.DataFrame({**{f"prediction_{i}": decided[:, i] for i in range(decided.shape[1])}, **named})
+            labels = self._target_names(decided.shape[1])
+            found = {f"prediction_{label}": decided[:, i] for i, label in enumerate(labels)}
+            return pl.DataFrame(found | {f"probability_{label}": probability[:, i] for i, label in enumerate(labels)})
         return pl.DataFrame({"prediction": decided.tolist(), **named})
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None, *, n_boot: int = 500) -> EvaluationResult:

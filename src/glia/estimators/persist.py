@@ -107,7 +107,10 @@ def _fitted(estimator: Any) -> dict[str, Any]:
         data["network"] = spec.to_dict() if isinstance(spec, Spec) else {"custom": type(spec).__qualname__}
         loss = estimator._resolved.loss
         data["loss"] = loss.to_dict() if hasattr(loss, "to_dict") and _is_json(loss) else None
-        data["history"] = estimator.history_.to_list()
+        # Without times, so that the same run gives the same file.
+        data["history"] = [
+            {key: value for key, value in entry.items() if key != "seconds"} for entry in estimator.history_.to_list()
+        ]
     return data
 
 

@@ -110,7 +110,8 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         """Return a frame with ``prediction`` and, where intervals can be had, ``low`` and ``high`` (90 %)."""
         values = self.predict(X)
         if values.ndim > 1:
-            return pl.DataFrame({f"prediction_{i}": values[:, i] for i in range(values.shape[1])})
+            names = self._target_names(values.shape[1])
+            return pl.DataFrame({f"prediction_{name}": values[:, i] for i, name in enumerate(names)})
         found = {"prediction": values}
         if self.conformity_ is not None and len(self.conformity_) >= 9:
             found["low"], found["high"] = self.predict_interval(X)

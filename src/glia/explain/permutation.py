@@ -255,6 +255,9 @@ def _scores(
     """Return the score of all rows, then on the remaining rows without each part; NaN where it has none."""
     scores = [float(score(y, prediction))]
     for rows in kept:
+        if not rows.any():
+            scores.append(math.nan)
+            continue
         try:
             scores.append(float(score(y[rows], prediction[rows])))
         except ValueError:  # how scikit-learn's metrics say that a class is missing

@@ -77,6 +77,15 @@ add(
         _balanced_resampled,
     )
 )
+
+
+def _mcc_score(d: Scored) -> float:
+    """Return the correlation; 0 where truth and prediction are one and the same class throughout."""
+    if len(np.unique(np.concatenate([d.y, d.predicted]))) < 2:
+        return 0.0
+    return float(sk.matthews_corrcoef(d.y, d.predicted, sample_weight=d.sample_weight))
+
+
 add(
     Metric(
         "mcc",
@@ -85,7 +94,7 @@ add(
         True,
         "correlation, −1 to 1",
         "Matthews correlation of predicted and true classes; 0 is chance.",
-        lambda d: float(sk.matthews_corrcoef(d.y, d.predicted, sample_weight=d.sample_weight)),
+        _mcc_score,
         _mcc_resampled,
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -72,8 +73,7 @@ def fit_run(settings: FitSettings, *, quiet: bool = False, command: str = "", so
     """
     say = _speaker(quiet)
     folder = Path(settings.out)
-    if folder.exists() and not folder.is_dir():
-        raise InputError("out must be a folder", f"the file {str(folder)!r}", "choose another name")
+    check_folder(folder)
     began = time.perf_counter()
     fitted = fit_table(settings, source, verbose=0 if quiet else 1, say=say)
     model = folder / "model.glia"
@@ -82,11 +82,26 @@ def fit_run(settings: FitSettings, *, quiet: bool = False, command: str = "", so
             raise KeyboardInterrupt("before the first epoch was done; nothing was written")
         save(fitted.estimator, model, target=settings.target)
         raise KeyboardInterrupt(f"the best weights so far (epoch {fitted.estimator.best_epoch_}) are in {model}")
-    record = build_record(fitted, settings, command, say)
+    try:
+        record = build_record(fitted, settings, command, say)
+    except KeyboardInterrupt:
+        save(fitted.estimator, model, target=settings.target)
+        raise KeyboardInterrupt(f"training was done: the model is in {model}; there is no report") from None
     record["timings"]["total"] = time.perf_counter() - began
     say("writing the model and the report")
     files = _write(folder, fitted, settings, record)
     return Run(record, folder, record["verdict"], files)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise an ``InputError`` unless files can be written there: better now than after the training."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError("out must be a folder", f"the file {str(folder)!r}", "choose another name")
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(
+            "the folder of an output must be writable", f"{str(folder)!r}, below {str(there)!r}", "choose another path"
+        )
 
 
 def build_record(
