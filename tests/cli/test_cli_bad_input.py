@@ -244,7 +244,8 @@ def test_an_output_that_is_a_file(here, capsys):
 
 def test_an_output_below_a_file(here, capsys):
     said = refused(here, capsys, "fit", "good.csv", "--target", "y", "--out", "good.csv/run", "-q", *QUICK)
-    assert said.endswith("Not a directory · choose another path")
+    assert "the folder of an output must be writable · got 'good.csv/run', below" in said
+    assert said.endswith("good.csv' · choose another path")
 
 
 def test_a_failed_fit_leaves_an_earlier_run_as_it_was(here, capsys):
