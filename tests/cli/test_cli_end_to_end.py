@@ -71,7 +71,7 @@ def test_what_a_run_leaves(income):
     assert record["command"].startswith("glia fit ") and record["command"].endswith("--importance-repeats 2")
     assert record["settings"]["target"] == "income" and record["settings"]["epochs"] == 3
     assert set(record["versions"]) >= {"python", "torch", "numpy", "polars", "scikit-learn"}
-    sizes, rows = record["split"]["sizes"], record["split"]["rows"]
+    sizes, rows = record["split"]["rows"], record["split"]["numbers"]
     assert sorted(rows["train"] + rows["valid"] + rows["test"]) == list(range(600))
     assert {name: len(part) for name, part in rows.items()} == sizes
     for figure in record["metrics"]["test"].values():
@@ -98,7 +98,7 @@ def test_the_predictions_are_those_of_the_test_part_and_of_python(income):
     found = pl.read_parquet(folder / "run/predictions.parquet")
     assert found.columns == ["prediction", "probability_<=50K", "probability_>50K"]
     record = json.loads((folder / "run/run.json").read_text())
-    test = record["split"]["rows"]["test"]
+    test = record["split"]["numbers"]["test"]
     model = glia.load(folder / "run/model.glia")
     rows = adult()[test].drop("income")
     assert np.array_equal(model.predict_proba(rows), found.drop("prediction").to_numpy())
@@ -138,7 +138,7 @@ def test_a_row_is_predicted_alike_in_any_company(income, capsys):
     out = folder / "again.parquet"
     words = ("predict", str(folder / "run/model.glia"), str(folder / "people.csv"), "--out", str(out), "--quiet")
     assert run(words) == 0 and capsys.readouterr() == ("", "")
-    test = json.loads((folder / "run/run.json").read_text())["split"]["rows"]["test"]
+    test = json.loads((folder / "run/run.json").read_text())["split"]["numbers"]["test"]
     kept = pl.read_parquet(folder / "run/predictions.parquet")
     assert np.allclose(pl.read_parquet(out)[test].drop("prediction"), kept.drop("prediction"), rtol=0, atol=1e-12)
 
@@ -146,7 +146,7 @@ def test_a_row_is_predicted_alike_in_any_company(income, capsys):
 def test_evaluate_agrees_with_the_run(income, here, capsys):
     folder, _ = income
     record = json.loads((folder / "run/run.json").read_text())
-    adult()[record["split"]["rows"]["test"]].write_csv("test.csv")
+    adult()[record["split"]["numbers"]["test"]].write_csv("test.csv")
     assert run(["evaluate", str(folder / "run/model.glia"), "test.csv", "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
@@ -181,7 +181,7 @@ def test_the_settings_file_repeats_the_run_bit_for_bit_and_flags_override_it(her
     assert run([*config, "other", "--seed", "1", "--epochs", "1", "--json"]) == 0
     other = json.loads(capsys.readouterr().out)
     assert (other["settings"]["seed"], other["training"]["epochs"], other["settings"]["target"]) == (1, 1, "income")
-    assert other["split"]["rows"] != first["split"]["rows"]
+    assert other["split"]["numbers"] != first["split"]["numbers"]
 
 
 def test_settings_as_a_file_can_be_fitted_from(here, capsys):
@@ -229,7 +229,7 @@ def test_a_quantity(here, capsys):
     record, found = fit(here, capsys, frame, "--epochs", "15", target="price")
     assert record["task"] == "regression" and found.columns == ["prediction", "low", "high"]
     assert (found["low"] <= found["prediction"]).all() and (found["prediction"] <= found["high"]).all()
-    test = frame[record["split"]["rows"]["test"]]
+    test = frame[record["split"]["numbers"]["test"]]
     rmse = float(np.sqrt(np.mean((test["price"] - found["prediction"]).to_numpy() ** 2)))
     assert record["metrics"]["test"]["rmse"]["value"] == pytest.approx(rmse, rel=1e-9)
     loaded = glia.load("run/model.glia").predict(test.drop("price"))
@@ -250,7 +250,7 @@ def test_several_labels(here, capsys):
     record, found = fit(here, capsys, frame, target=["income", "old", "sex"])
     assert record["task"] == "multilabel" and found.height == 120 and found.width == 6
     loaded = glia.load("run/model.glia")
-    test = frame[record["split"]["rows"]["test"]]
+    test = frame[record["split"]["numbers"]["test"]]
     probability = loaded.predict_proba(test.drop("income", "old", "sex"))
     assert np.array_equal(probability, found.select(pl.nth(3, 4, 5)).to_numpy())
 
@@ -271,7 +271,7 @@ def test_a_split_by_group_keeps_groups_together(here, capsys):
         family=(pl.int_range(600) // 6).map_elements(lambda i: f"f{i}", return_dtype=pl.String)
     )
     record, _ = fit(here, capsys, frame, "--group", "family", target="income")
-    rows = record["split"]["rows"]
+    rows = record["split"]["numbers"]
     families = {name: set(frame[part]["family"]) for name, part in rows.items()}
     assert not (families["train"] & families["test"] or families["train"] & families["valid"])
     assert not families["valid"] & families["test"] and record["split"]["method"] == "group"
@@ -285,7 +285,7 @@ def test_a_split_by_time_tests_on_the_latest(said, here, capsys):
     words = ("--split", "time") if said else ()
     frame = adult().with_columns(when=start + pl.duration(hours=pl.int_range(600).shuffle(seed=1)))
     record, _ = fit(here, capsys, frame, *words, "--time", "when", target="income")
-    rows, when = record["split"]["rows"], frame["when"]
+    rows, when = record["split"]["numbers"], frame["when"]
     assert when[rows["train"]].max() < when[rows["valid"]].min()
     assert when[rows["valid"]].max() < when[rows["test"]].min()
 
@@ -294,7 +294,7 @@ def test_a_column_of_weights_counts_and_is_no_input(here, capsys):
     record, found = fit(here, capsys, adult(), "--weight", "fnlwgt", target="income")
     roles = {column["name"]: column["role"] for column in record["schema"]["columns"]}
     assert roles["fnlwgt"] == "weight" and "fnlwgt" not in glia.load("run/model.glia").feature_names
-    test = adult()[record["split"]["rows"]["test"]]
+    test = adult()[record["split"]["numbers"]["test"]]
     right = (test["income"] == found["prediction"]).to_numpy()
     expected = np.average(right, weights=test["fnlwgt"].to_numpy())
     assert record["metrics"]["test"]["accuracy"]["value"] == pytest.approx(expected)

@@ -22,6 +22,7 @@ from torch import nn
 from glia import Classifier, Objective
 from glia.core.errors import InputError
 from glia.data import read
+from glia.estimators.holdout import hold_out
 from glia.nn import MLP
 from glia.objectives import reliability
 
@@ -302,7 +303,7 @@ def test_images_through_a_convolution():
 @pytest.mark.parametrize("share", [0.01, 0.15, 0.9])
 def test_small_classes_keep_a_row_in_training(sizes, share):
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    train, held = Classifier(validation_fraction=share)._hold_out(y)
+    train, held = hold_out(len(y), y, share, seed=0)
     np.testing.assert_array_equal(np.sort(np.concatenate([train, held])), np.arange(len(y)))
     assert set(y[train]) == set(y)
     if min(sizes) > 1:
@@ -409,3 +410,18 @@ def test_training_can_be_interrupted():
         warnings.simplefilter("ignore")
         model = Classifier(network=MLP(hidden=(8,)), epochs=50, schedule=impatient, batch_size=32).fit(X, y)
     assert model.interrupted_ and model.n_iter_ == 2 and model.predict(X).shape == (300,)
+
+
+def test_deletion_learns_from_complete_rows_only():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = (X[:, 0] > 0).astype(int)
+    gaps = X.copy()
+    gaps[::3, 1] = np.nan
+    settings = {"preparation": glia.Preparation(impute="delete", indicator="never"), "epochs": 3}
+    given = Classifier(**settings, early_stopping=False).fit(gaps, y)
+    whole = np.isfinite(gaps).all(axis=1)
+    alone = Classifier(**settings, early_stopping=False).fit(gaps[whole], y[whole])
+    np.testing.assert_array_equal(given.predict_proba(X), alone.predict_proba(X))
+    kept = Classifier(preparation=glia.Preparation(indicator="never"), epochs=3, early_stopping=False).fit(gaps, y)
+    assert not np.array_equal(kept.predict_proba(X), alone.predict_proba(X))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -18,7 +17,9 @@ from glia.core.protocols import Task
 from glia.core.seeds import derive
 from glia.engine.history import History
 from glia.estimators.choices import SMALL, choose
-from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take
+from glia.estimators.holdout import hold_out
+from glia.estimators.inference import network_outputs
+from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take, without_zeros
 from glia.estimators.prepared import PreparedEstimator
 from glia.estimators.targets import as_array
 from glia.estimators.training import build_network, to_rows, train_network
@@ -26,7 +27,6 @@ from glia.nn import Spec
 from glia.objectives import Objective, ResolvedObjective
 
 Floats = NDArray[np.float64]
-_BATCH, _BLOCK = 4096, 16
 
 
 class NetworkEstimator(PreparedEstimator):
@@ -82,6 +82,10 @@ class NetworkEstimator(PreparedEstimator):
             If the loss stops being finite.
         """
         rows, values, weight, valid = self._parts(X, y, sample_weight, validation)
+        complete = self._complete(rows)
+        if complete is not None:
+            rows, values = take(rows, complete), values[complete]
+            weight = None if weight is None else weight[complete]
         if not (self.warm_start and hasattr(self, "network_")):
             self.target_ = self._new_target(values)
             onehot = not isinstance(self.network, (str, Spec))
@@ -109,7 +113,7 @@ class NetworkEstimator(PreparedEstimator):
         rows = self._read_new(X) if first else self._read_known(X)
         values = self._check_y(y)
         check_lengths(rows, values)
-        rows, values, weight = _without_zeros(rows, values, read_weight(rows, sample_weight))
+        rows, values, weight = without_zeros(rows, values, read_weight(rows, sample_weight))
         weight = self._row_weight(values, weight)
         if first:
             self.target_ = self._new_target(values, classes)
@@ -127,7 +131,7 @@ class NetworkEstimator(PreparedEstimator):
         rows = self._read_known(X) if warm else self._read_new(X)
         values = self._check_y(y)
         check_lengths(rows, values)
-        rows, values, weight = _without_zeros(rows, values, read_weight(rows, sample_weight))
+        rows, values, weight = without_zeros(rows, values, read_weight(rows, sample_weight))
         if count(rows) < 2:
             raise InputError("training needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
         if validation is not None:
@@ -137,35 +141,13 @@ class NetworkEstimator(PreparedEstimator):
                 index, weight = canonical(rows, values, weight)
                 rows, values = take(rows, index), values[index]
             return rows, values, self._row_weight(values, weight), None
-        train, held = self._hold_out(values)
+        seed = self._seed("validation") % 2**32
+        train, held = hold_out(len(values), self._strata(values), self.validation_fraction, seed)
         if not len(held):
             return rows, values, self._row_weight(values, weight), None
         part = None if weight is None else weight[train]
         valid = (take(rows, held), values[held])
         return take(rows, train), values[train], self._row_weight(values[train], part), valid
-
-    def _hold_out(self, values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Draw the validation rows; classes keep their shares, and every class stays in training.
-
-        Where classes are so small that none can spare a row, no rows are drawn.
-        """
-        if not 0 < self.validation_fraction < 1:
-            raise InputError("validation_fraction must be in [0, 1)", f"{self.validation_fraction!r}")
-        index, by, seed = np.arange(len(values)), self._strata(values), self._seed("validation") % 2**32
-        size = max(1, round(self.validation_fraction * len(values)))
-        if by is None:
-            train, held = train_test_split(index, test_size=min(size, len(index) - 1), random_state=seed)
-            return np.sort(train), np.sort(held)
-        common = index[np.bincount(by)[by] > 1]
-        classes = len(np.unique(by[common]))
-        if not classes:
-            return index, common
-        size = min(max(size, classes), len(common) - classes)
-        _, held = train_test_split(common, test_size=size, stratify=by[common], random_state=seed)
-        train = np.setdiff1d(index, held)
-        lost, first = np.unique(by[held], return_index=True)
-        held = np.sort(np.delete(held, first[~np.isin(lost, by[train])]))
-        return np.setdiff1d(index, held), held
 
     def _build(self, x: NDArray[np.float32], weighted: bool) -> None:
         self._resolve(weighted)
@@ -216,7 +198,7 @@ class NetworkEstimator(PreparedEstimator):
         self.choices_, self.n_iter_ = choices.why, len(self.history_)
         self.stop_reason_, self.best_epoch_ = trainer.stop_reason, stopping.best_epoch or len(self.history_)
         self.interrupted_ = trainer.stop_reason == "interrupted"
-        self._calibrate(None if held is None else (self._scores(held.x), held.y.cpu().numpy()))
+        self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
 
     def _seed(self, *names: str) -> int:
         """Return the seed of a named stream; ``random_state`` may be an int, ``None`` or a RandomState."""
@@ -224,20 +206,10 @@ class NetworkEstimator(PreparedEstimator):
         number = state if isinstance(state, (int, np.integer)) else check_random_state(state).randint(2**31)
         return derive(int(number), *names)
 
-    @torch.no_grad()
-    def _scores(self, x: Tensor) -> NDArray[np.float32]:
-        self.network_.eval()
-        # Products of few rows, and the last few of many, take another path in the processor's library, which rounds
-        # differently: whole blocks of rows make a row's prediction the same bits whatever rows stand around it.
-        lacking = -len(x) % _BLOCK
-        padded = torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) if lacking else x
-        outputs = [self.network_(part).float().cpu() for part in torch.split(padded, _BATCH)]
-        return np.asarray(torch.cat(outputs)[: len(x)].numpy(), dtype=np.float32)
-
     def _outputs(self, X: Any) -> NDArray[np.float32]:
         """Return raw network outputs for rows, (N, O)."""
         check_is_fitted(self, "network_")
-        return self._scores(self.prepare(X))
+        return network_outputs(self.network_, self.prepare(X))
 
     def prepare(self, X: Any) -> Tensor:
         """Return rows as the network takes them, (N, *shape), on the network's device."""
@@ -282,11 +254,3 @@ class NetworkEstimator(PreparedEstimator):
 
     def _calibrate(self, held: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
         raise TypeError(f"{type(self).__name__} does not say how predictions are calibrated")
-
-
-def _without_zeros(rows: RowsIn, values: NDArray[Any], weight: Floats | None) -> tuple[RowsIn, NDArray[Any], Any]:
-    """Leave out rows of weight 0: they are as good as absent."""
-    if weight is None or weight.all():
-        return rows, values, weight
-    kept = np.flatnonzero(weight)
-    return take(rows, kept), values[kept], weight[kept]

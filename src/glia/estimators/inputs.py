@@ -110,6 +110,16 @@ def read_weight(rows: RowsIn, sample_weight: Any) -> NDArray[np.float64] | None:
     return weight
 
 
+def without_zeros(
+    rows: RowsIn, values: NDArray[Any], weight: NDArray[np.float64] | None
+) -> tuple[RowsIn, NDArray[Any], Any]:
+    """Leave out rows of weight 0: they are as good as absent."""
+    if weight is None or weight.all():
+        return rows, values, weight
+    kept = np.flatnonzero(weight)
+    return take(rows, kept), values[kept], weight[kept]
+
+
 def canonical(
     rows: RowsIn, y: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:

@@ -102,6 +102,13 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
             return {}
         return {"numeric_bins": BINS, "bins": "tree" if y.ndim == 1 else "quantile"}
 
+    def _complete(self, rows: RowsIn) -> NDArray[np.intp] | None:
+        """Return the rows without gaps where the preparation asks to learn from those only, else ``None``."""
+        if not isinstance(self.preparation, Preparation) or self.preparation.impute != "delete":
+            return None
+        roles = None if self.schema_ is None else {column.name: column for column in self.schema_.columns}
+        return np.flatnonzero(self.preparation.rows_to_keep(rows, roles=roles))
+
     def _transform(self, rows: RowsIn) -> NDArray[np.float32]:
         if self.preparation_ is None:
             return self._as_tensor_array(np.asarray(rows))

@@ -21,6 +21,7 @@ from glia import __version__
 from glia.core.errors import InputError
 from glia.core.files import atomic_path, write_json, write_text
 from glia.core.results import jsonable
+from glia.data import Schema, Split
 from glia.estimators.baselines import Baseline, fit_baselines
 from glia.estimators.persist import save
 from glia.estimators.settings import FitSettings
@@ -158,9 +159,9 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         "target": ", ".join(settings.targets),
         "task": fitted.task,
         "classes": [] if fitted.task == "regression" else [str(c) for c in estimator.classes_.tolist()],
-        "schema": table.schema.to_dict(),
+        "schema": _schema_data(table.schema),
         "profile": data_profile(table.frame, table.schema.to_dict()),
-        "split": split.to_dict(),
+        "split": _split_data(split),
         "network": {
             "name": type(estimator.network_).__name__,
             "parameters": description.parameters,
@@ -178,6 +179,24 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         "metric_info": info,
         "timings": dict(fitted.timings),
     }
+
+
+def _split_data(split: Split) -> dict[str, Any]:
+    """Return how rows were divided: how many went where, and which (row numbers from 0)."""
+    parts = {name: getattr(split, name) for name in ("train", "valid", "test")}
+    return {
+        "method": split.method,
+        "duplicates": split.duplicates,
+        "rows": {name: len(part) for name, part in parts.items()},
+        "numbers": {name: part.tolist() for name, part in parts.items()},
+    }
+
+
+def _schema_data(schema: Schema) -> dict[str, Any]:
+    """Return the schema as the report reads it: what is merely worth knowing is a note, not a warning."""
+    data = schema.to_dict()
+    notes = [{**one, "severity": "note" if one["severity"] == "info" else one["severity"]} for one in data["warnings"]]
+    return {**data, "warnings": notes}
 
 
 def _against_classic(
@@ -362,7 +381,8 @@ def _write(folder: Path, fitted: TableFit, settings: FitSettings, record: dict[s
     history = fitted.estimator.history_
     history.save(files["history"])
     write_text(files["settings"], settings.to_toml())
-    write_text(files["report"], render(record, history.to_list()))
+    split = {key: value for key, value in record["split"].items() if key != "numbers"}
+    write_text(files["report"], render({**record, "split": split}, history.to_list()))
     write_json(files["run"], record)
     return files
 
