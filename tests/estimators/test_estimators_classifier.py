@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from glia import Classifier, Objective
+from glia import Classifier, Objective, Preparation
 from glia.core.errors import InputError
 from glia.data import read
 from glia.estimators.holdout import hold_out
@@ -418,10 +418,10 @@ def test_deletion_learns_from_complete_rows_only():
     y = (X[:, 0] > 0).astype(int)
     gaps = X.copy()
     gaps[::3, 1] = np.nan
-    settings = {"preparation": glia.Preparation(impute="delete", indicator="never"), "epochs": 3}
+    settings = {"preparation": Preparation(impute="delete", indicator="never"), "epochs": 3}
     given = Classifier(**settings, early_stopping=False).fit(gaps, y)
     whole = np.isfinite(gaps).all(axis=1)
     alone = Classifier(**settings, early_stopping=False).fit(gaps[whole], y[whole])
     np.testing.assert_array_equal(given.predict_proba(X), alone.predict_proba(X))
-    kept = Classifier(preparation=glia.Preparation(indicator="never"), epochs=3, early_stopping=False).fit(gaps, y)
+    kept = Classifier(preparation=Preparation(indicator="never"), epochs=3, early_stopping=False).fit(gaps, y)
     assert not np.array_equal(kept.predict_proba(X), alone.predict_proba(X))
