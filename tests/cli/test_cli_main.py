@@ -164,7 +164,8 @@ def test_a_reader_that_goes_away_is_no_error(backend, capsys, monkeypatch, error
 
 
 def test_a_closed_pipe_is_quiet_in_a_real_process():
-    command = f"{shlex.quote(sys.executable)} -c 'from glia.cli.main import main; main([\"settings\"])' | true; echo ${{PIPESTATUS[0]}}"
+    program = 'from glia.cli.main import main; main(["settings"])'
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | true; echo ${{PIPESTATUS[0]}}"
     for unbuffered in ("", "1"):
         env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=env, timeout=60)
