@@ -32,6 +32,13 @@ class Callback:
     def on_fit_end(self, trainer: Trainer) -> None:
         """After the last epoch, also when the fit was interrupted or failed."""
 
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed fit must know of this callback: JSON data and tensors."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` returned, after ``on_fit_start``."""
+
 
 class EarlyStopping(Callback):
     """Stop when a figure has not improved for ``patience`` epochs, and bring the best weights back.
@@ -84,6 +91,14 @@ class EarlyStopping(Callback):
             self._weights = {name: value.detach().clone() for name, value in state.items()}
         for name, value in state.items():
             self._weights[name].copy_(value)
+
+    def state(self) -> dict[str, Any]:
+        """Return the best figure, its epoch and its weights."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self.best, self.best_epoch, self._weights = state["best"], state["best_epoch"], state["weights"]
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """Restore the best weights."""

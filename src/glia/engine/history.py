@@ -25,6 +25,10 @@ class History(Sequence[dict[str, Any]]):
         """Add the entry of one more epoch."""
         self._entries.append(entry)
 
+    def replace(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Hold these entries instead."""
+        self._entries = [dict(entry) for entry in entries]
+
     def __len__(self) -> int:
         return len(self._entries)
 

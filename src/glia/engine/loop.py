@@ -6,25 +6,37 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from glia.core.errors import TrainingError
-from glia.core.seeds import derive, seeded, torch_rng
+from glia.core.seeds import derive, seeded
 from glia.engine.callbacks import Callback
 from glia.engine.clipping import Clip
+from glia.engine.gradients import Autograd, Gradient, RowLoss, is_out_of_memory
 from glia.engine.history import History
-from glia.engine.nonfinite import locate_nonfinite
+from glia.engine.nonfinite import NonFinite, locate_nonfinite
 from glia.engine.optimizers import ScheduleFree, evaluation_point
-from glia.engine.rows import Rows, epoch_order
+from glia.engine.rows import Rows
+from glia.engine.sources import Source
+from glia.engine.state import State, capture, restore
 from glia.objectives.penalties import Penalties, penalised_parameters
 
-RowLoss = Callable[[Tensor, Tensor], Tensor]
-"""(output, target) → losses of the rows, (B,)."""
 Metric = Callable[[Tensor, Tensor], Tensor]
 """(output, target) → figures of the rows, (B,), averaged over the part."""
+ROLLBACKS, LOWERED = 3, 0.25
+"""A step that is not finite is taken back at most so often in a fit, and the rates are multiplied by this."""
+GOOD_EVERY = 100
+"""A good state is kept at the end of an epoch after at least so many steps: copies must stay cheap beside them."""
+
+
+class _NotFinite(Exception):
+    """A step went wrong; ``place`` says where the first bad value was seen."""
+
+    def __init__(self, place: NonFinite) -> None:
+        self.place = place
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -35,7 +47,7 @@ def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
 
 
 class Trainer:
-    """Trains one network on rows that fit in memory.
+    """Trains one network.
 
     Parameters
     ----------
@@ -61,6 +73,13 @@ class Trainer:
         Called in this order.
     random_state : int
         Seeds the order of rows and everything random in the network (dropout).
+
+    Attributes
+    ----------
+    epoch, step, batch : int
+        Epochs and steps that are done, and steps of the running epoch.
+    events : list of dict
+        What went wrong and was put right: steps taken back, batches cut for lack of memory.
     """
 
     def __init__(
@@ -83,22 +102,28 @@ class Trainer:
         self.epochs, self.batch_size, self.schedule = epochs, batch_size, schedule
         self.penalties, self.clip, self.precision = penalties, clip, precision
         self.metrics, self.callbacks, self.random_state = dict(metrics or {}), list(callbacks), random_state
-        self.history = History()
-        self.epoch = self.step = self.steps_per_epoch = 0
-        self.stop_reason = ""
+        self.history, self.events = History(), list[dict[str, Any]]()
+        self.epoch = self.step = self.batch = self.rows = self.steps_per_epoch = 0
+        self.total: float | Tensor = 0.0  # of the losses of the running epoch's rows
+        self.rate, self.seconds, self.stop_reason = 1.0, 0.0, ""
         # Reading a loss back costs nothing on a CPU; on a GPU it would wait for the device: epochs are checked there.
         self._watched = all(p.device.type == "cpu" for p in network.parameters())
         self._base_lr = [float(group["lr"]) for group in optimizer.param_groups]
         self._penalised = penalised_parameters(network) if penalties else []
         self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._autograd = Autograd(network, loss, bfloat16=precision == "bfloat16")
+        self._piece = batch_size
+        self.gradient: Gradient = self._autograd
 
-    def fit(self, train: Rows, valid: Rows | None = None) -> History:
+    def fit(self, train: Source, valid: Rows | None = None) -> History:
         """Train until the epochs are done, a callback stops it, or Ctrl-C; return the history.
+
+        A loss that is not finite takes the fit back to the last epoch's end with a lower rate, at most three times.
 
         Raises
         ------
         TrainingError
-            If the loss stops being finite: the message names the epoch and the layer where it began.
+            If the loss stops being finite again: the message names the epoch and the layer where it began.
         """
         if len(train) == 0:
             raise TrainingError("training needs at least one row · got none")
@@ -108,8 +133,7 @@ class Trainer:
             try:
                 self._point("train")
                 self._notify("on_fit_start")
-                while self.epoch < self.epochs and not self.stop_reason:
-                    self._fit_epoch(train, valid)
+                self._fit(train, valid)
             except KeyboardInterrupt:
                 self.stop_reason = "interrupted"
             finally:
@@ -121,53 +145,79 @@ class Trainer:
         self.stop_reason = self.stop_reason or "all epochs done"
         return self.history
 
-    def _fit_epoch(self, train: Rows, valid: Rows | None) -> None:
-        start = time.perf_counter()
-        # Every epoch has a random stream of its own: a resumed fit repeats it without replaying the ones before.
-        torch.manual_seed(derive(self.random_state, "epoch", self.epoch))
+    def state(self) -> State:
+        """Return everything that a bit-identical continuation needs, as JSON data and copies of tensors."""
+        return capture(self)
+
+    def restore(self, state: State) -> None:
+        """Go back to a state; from ``on_fit_start`` of a callback, a fit goes on where another one was."""
+        restore(self, state)
+
+    def _fit(self, train: Source, valid: Rows | None) -> None:
+        good, taken = self.state(), self.step
+        while self.epoch < self.epochs and not self.stop_reason:
+            try:
+                self._fit_epoch(train, valid)
+                if self.step - taken >= GOOD_EVERY:
+                    good, taken = self.state(), self.step
+            except _NotFinite as failed:
+                self._roll_back(good, failed.place)
+
+    def _roll_back(self, good: State, place: NonFinite) -> None:
+        events = [
+            *self.events,
+            {"event": "rolled back", "epoch": self.epoch + 1, "step": self.step, "cause": str(place)},
+        ]
+        if sum(one["event"] == "rolled back" for one in events) > ROLLBACKS:
+            raise place.error(self.epoch + 1)
+        rate = self.rate * LOWERED
+        self.restore(good)
+        self.rate, self.events = rate, [*events[:-1], {**events[-1], "rate": rate}]
+
+    def _fit_epoch(self, train: Source, valid: Rows | None) -> None:
+        start = time.perf_counter() - self.seconds
         entry: dict[str, Any] = {"epoch": self.epoch + 1, "train/loss": self.run_epoch(train)}
         if valid is not None and len(valid):
             entry |= self.validate(valid)
         entry |= {"lr": float(self.optimizer.param_groups[0]["lr"]), "seconds": time.perf_counter() - start}
-        self.epoch += 1
+        self.epoch, self.batch, self.rows, self.total, self.seconds = self.epoch + 1, 0, 0, 0.0, 0.0
         observe = getattr(self.schedule, "observe", None)
         if observe is not None:
             observe(entry.get("valid/loss", entry["train/loss"]))
+        self.history.append(entry)
         for callback in self.callbacks:
             callback.on_epoch_end(self, entry)
-        self.history.append(entry)
 
-    def run_epoch(self, train: Rows) -> float:
-        """Take one pass over the rows in random order; return the mean training loss.
-
-        The rows are gathered once and then sliced, which costs a fraction of fetching every batch by itself.
-        """
+    def run_epoch(self, train: Source) -> float:
+        """Take what is left of one pass over the rows in random order; return the mean training loss."""
         self.network.train()
-        order = epoch_order(len(train), self.batch_size, torch_rng(self.random_state, "order", self.epoch))
-        shuffled = train.take(order.to(train.x.device))
+        start = time.perf_counter() - self.seconds
+        if self.batch == 0:
+            # Every epoch has a random stream of its own: a resumed fit repeats it without replaying the ones before.
+            torch.manual_seed(derive(self.random_state, "epoch", self.epoch))
         hooks = [c.on_step_end for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
-        total = torch.zeros((), device=train.x.device)
-        for x, y, weight in shuffled.batches(self.batch_size):
-            total += self.train_step(x, y, weight) * (len(x) / len(order))
+        for x, y, weight in train.epoch(self.batch_size, self.random_state, self.epoch, self.batch):
+            loss = self.train_step(x, y, weight)
+            self.total += loss * len(x)
+            self.rows += len(x)
+            self.batch += 1
+            if hooks:
+                self.seconds = time.perf_counter() - start
             for hook in hooks:
                 hook(self)
-        value = float(total)
+        value = float(self.total) / max(self.rows, 1)
         if not math.isfinite(value):
-            self._fail(shuffled.x[: self.batch_size], shuffled.y[: self.batch_size])
+            raise _NotFinite(locate_nonfinite(self.network, x, self.loss, y))
         return value
 
-    def train_step(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        """Run forward, loss, backward and update on one batch; return the loss, detached."""
+    def train_step(self, x: Tensor, y: Tensor, weight: Tensor | None) -> float | Tensor:
+        """Run forward, loss, backward and update on one batch; return the loss (a tensor on a GPU: nothing waits)."""
         self._set_rates()
-        self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast(x.device):
-            output = self.network(x)
-        losses = self.loss(output.float(), y)
-        # Weights have mean 1 over the part, so that a batch's gradient is an unbiased estimate of the whole's.
-        loss = losses.mean() if weight is None else (losses * weight).mean()
-        if self._watched and not math.isfinite(loss.item()):
-            self._fail(x, y)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own lacks types
+        loss: float | Tensor = self._gradient(x, y, weight)
+        if isinstance(loss, Tensor) and self._watched:
+            loss = loss.item()
+            if not math.isfinite(loss):
+                raise _NotFinite(locate_nonfinite(self.network, x, self.loss, y))
         if self.penalties is not None:
             self.penalties.add_gradient_(self._penalised)
         if self.clip is not None:
@@ -176,7 +226,29 @@ class Trainer:
         if self.penalties is not None:
             self.penalties.prox_(self._penalised, float(self.optimizer.param_groups[0]["lr"]))
         self.step += 1
-        return loss.detach()
+        return loss
+
+    def _gradient(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Compute the gradient; where memory does not suffice, in halves, quarters, …, for the rest of the fit."""
+        if self._piece >= self.batch_size:
+            try:
+                return self.gradient(x, y, weight)
+            except (RuntimeError, MemoryError) as error:
+                self._halve(error)
+        while True:
+            try:
+                return self._autograd.in_pieces((x, y, weight), self._piece)
+            except (RuntimeError, MemoryError) as error:
+                self._halve(error)
+
+    def _halve(self, error: Exception) -> None:
+        if not is_out_of_memory(error) or self._piece <= 1:
+            raise error
+        self._piece = (self._piece + 1) // 2
+        self.network.zero_grad(set_to_none=True)
+        self.events.append(
+            {"event": "memory exhausted", "epoch": self.epoch + 1, "step": self.step, "rows": self._piece}
+        )
 
     @torch.no_grad()
     def validate(self, rows: Rows) -> dict[str, float]:
@@ -193,9 +265,11 @@ class Trainer:
             return torch.cat([self.network(part) for part in torch.split(x, batch_size)]).float()
 
     def _set_rates(self) -> None:
-        if self.schedule is None:
+        if self.schedule is None and self.rate == 1.0:
             return
-        factor = self.schedule(self.step, self.epochs * self.steps_per_epoch, self.steps_per_epoch)
+        factor = self.rate
+        if self.schedule is not None:
+            factor *= self.schedule(self.step, self.epochs * self.steps_per_epoch, self.steps_per_epoch)
         for group, lr in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = lr * factor
 
@@ -203,9 +277,6 @@ class Trainer:
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(device.type, dtype=torch.bfloat16)
-
-    def _fail(self, x: Tensor, y: Tensor) -> NoReturn:
-        raise locate_nonfinite(self.network, x, self.loss, y).error(self.epoch + 1)
 
     def _point(self, name: str) -> None:
         """Move between the two points that schedule-free training keeps; other optimizers have one."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glia.core.seeds import torch_rng
+from glia.engine.sources import Batch
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -20,7 +23,7 @@ class Rows:
     y : Tensor
         Targets, (N,) or (N, T).
     weight : Tensor, optional
-        Non-negative row weights with mean 1 over the part, (N,).
+        Non-negative row weights with mean 1 over the part, (N,); for a population of K networks (N, K).
     """
 
     x: Tensor
@@ -40,7 +43,15 @@ class Rows:
         weight = None if self.weight is None else self.weight.to(device)
         return Rows(self.x.to(device), self.y.to(device), weight)
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
+        """Yield the mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``.
+
+        The rows are gathered once and then sliced, which costs a fraction of fetching every batch by itself.
+        """
+        order = epoch_order(len(self), batch_size, torch_rng(seed, "order", number))
+        return self.take(order[skip * batch_size :].to(self.x.device)).batches(batch_size)
+
+    def batches(self, size: int) -> Iterator[Batch]:
         """Yield consecutive views of at most ``size`` rows; nothing is copied."""
         for start in range(0, len(self), size):
             weight = None if self.weight is None else self.weight[start : start + size]
