@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -14,13 +15,19 @@ from glia.data.targets import infer_task
 
 AUC_LIMIT, R2_LIMIT = 0.995, 0.999
 MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 20_000, 2_000_000, 30
+FIRST_ROWS = 2_000
+"""Rows that tell for long tables which columns are worth a closer look."""
+
 _BINS, _MOST_CLASSES = 128, 10
+_FAR, _FEW_CATEGORIES = 0.9, 100
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def find_leaks(frame: pl.DataFrame, target: str, columns: Sequence[str], seed: int = 0) -> list[Finding]:
+def find_leaks(
+    frame: pl.DataFrame, target: str, columns: Sequence[str], seed: int = 0, *, first: int | None = None
+) -> list[Finding]:
     """Return a finding for every column from which alone the target can be told.
 
     Each column is tried alone by a model that is fast and can follow any shape: rates (or means) in 128 bins, or per
@@ -37,6 +44,9 @@ def find_leaks(frame: pl.DataFrame, target: str, columns: Sequence[str], seed: i
         Candidates.
     seed : int
         Chooses the sample.
+    first : int, optional
+        Rows of the sample on which columns are tried first; those that score below 0.9 there are done with. By default
+        all columns are tried on the whole sample.
 
     Notes
     -----
@@ -65,7 +75,9 @@ def find_leaks(frame: pl.DataFrame, target: str, columns: Sequence[str], seed: i
     findings = []
     for name in columns:
         column = sample.get_column(name)
-        score = _fit_quantity(column, y) if task == "regression" else _area(column, classes)
+        if first is not None and _is_far(column.head(first), y[:first], classes[:first]):
+            continue
+        score = _score(column, y, classes)
         if score >= (R2_LIMIT if task == "regression" else AUC_LIMIT):
             figure = f"{'R²' if task == 'regression' else 'AUC'} {score:.4f}"
             message = (
@@ -74,6 +86,16 @@ def find_leaks(frame: pl.DataFrame, target: str, columns: Sequence[str], seed: i
             )
             findings.append(Finding("leak", name, message, "failure"))
     return findings
+
+
+def _is_far(column: pl.Series, y: Floats, classes: Floats) -> bool:
+    """Whether a column cannot be a leak; of many categories, few rows do not tell."""
+    counted = column.dtype.is_numeric() or column.dtype.is_temporal() or column.n_unique() <= _FEW_CATEGORIES
+    return counted and _score(column, y, classes) < _FAR
+
+
+def _score(column: pl.Series, y: Floats, classes: Floats) -> float:
+    return _fit_quantity(column, y) if len(y) else _area(column, classes)
 
 
 def _sample_classes(codes: Ints, cap: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -89,27 +111,40 @@ def _sample_classes(codes: Ints, cap: int, rng: np.random.Generator) -> tuple[In
     return rng.permutation(rows), wanted
 
 
-def _codes(column: pl.Series, fit: NDArray[np.bool_]) -> tuple[Ints, int]:
+@dataclass(frozen=True)
+class _Known:
+    """What is the same for both halves: values (N,) as floats, or as whole numbers; missing ones are NaN or 0."""
+
+    floats: Floats | None
+    codes: Ints
+
+    @classmethod
+    def of(cls, column: pl.Series) -> _Known:
+        if column.dtype.is_numeric() or column.dtype.is_temporal():
+            return cls(_as_floats(column), np.zeros(0, np.int64))
+        return cls(None, column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64))
+
+
+def _codes(known: _Known, fit: NDArray[np.bool_]) -> tuple[Ints, int]:
     """Return a small whole number per row: a bin of a quantity or a category; missing is 0."""
-    if column.dtype.is_numeric() or column.dtype.is_temporal():
-        values = _as_floats(column)
-        known = values[fit & np.isfinite(values)]
-        if not len(known):
-            return np.zeros(len(values), np.int64), 1
-        distinct = np.unique(known)
-        if len(distinct) > _BINS:
-            distinct = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
-        edges = (distinct[1:] + distinct[:-1]) / 2 if len(distinct) <= _BINS - 2 else distinct
-        codes = np.searchsorted(edges, values) + 1
-        codes[~np.isfinite(values)] = 0
-        return codes.astype(np.int64), len(edges) + 2
-    codes = column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
-    return codes, int(codes.max(initial=0)) + 1
+    values = known.floats
+    if values is None:
+        return known.codes, int(known.codes.max(initial=0)) + 1
+    there = values[fit & np.isfinite(values)]
+    if not len(there):
+        return np.zeros(len(values), np.int64), 1
+    distinct = np.unique(there)
+    if len(distinct) > _BINS:
+        distinct = np.unique(np.quantile(there, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    edges = (distinct[1:] + distinct[:-1]) / 2 if len(distinct) <= _BINS - 2 else distinct
+    codes = np.searchsorted(edges, values) + 1
+    codes[~np.isfinite(values)] = 0
+    return codes.astype(np.int64), len(edges) + 2
 
 
 def _as_floats(column: pl.Series) -> Floats:
     physical = column.to_physical() if column.dtype.is_temporal() else column
-    return physical.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return physical.cast(pl.Float64).to_numpy()  # missing becomes NaN
 
 
 def _halves(rows: int) -> list[NDArray[np.bool_]]:
@@ -119,9 +154,10 @@ def _halves(rows: int) -> list[NDArray[np.bool_]]:
 
 def _area(column: pl.Series, classes: Floats) -> float:
     """Return the lower of two held-out areas under the ROC curve, averaged over classes (N, C)."""
+    known = _Known.of(column)
     scores = []
     for fit in _halves(len(column)):
-        codes, bins = _codes(column, fit)
+        codes, bins = _codes(known, fit)
         rates = _rates(codes[fit], classes[fit], bins)[codes[~fit]]
         truth = classes[~fit]
         positive = truth.sum(axis=0)
@@ -146,20 +182,21 @@ def _rates(codes: Ints, values: Floats, bins: int) -> Floats:
 
 def _fit_quantity(column: pl.Series, y: Floats) -> float:
     """Return the better of the determinations of a quantity and of its ranks, which a few huge values cannot upset."""
-    return max(_determination(column, y), _determination(column, rankdata(y)))
+    known = _Known.of(column)
+    return max(_determination(known, y), _determination(known, rankdata(y)))
 
 
-def _determination(column: pl.Series, y: Floats) -> float:
+def _determination(known: _Known, y: Floats) -> float:
     """Return the lower of two held-out coefficients of determination for a quantity (N,)."""
     scores = []
-    for fit in _halves(len(column)):
+    for fit in _halves(len(y)):
         spread = float(((y[~fit] - y[~fit].mean()) ** 2).sum())
         if spread == 0:
             return 0.0
-        codes, bins = _codes(column, fit)
+        codes, bins = _codes(known, fit)
         guesses = [_rates(codes[fit], y[fit][:, None], bins)[codes[~fit], 0]]
-        if column.dtype.is_numeric() or column.dtype.is_temporal():
-            guesses += _lines(_as_floats(column), y, fit)
+        if known.floats is not None:
+            guesses += _lines(known.floats, y, fit)
         scores.append(max(1.0 - float(((y[~fit] - guess) ** 2).sum()) / spread for guess in guesses))
     return min(scores)
 

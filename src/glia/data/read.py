@@ -83,7 +83,8 @@ def _with_target(table: Table) -> Table:
     names = table.schema.names("target")
     if not names or not any(table.frame.select(names).null_count().row(0)):
         return table
-    known = table.frame.drop_nulls(list(names))
+    # a mask that is there already is faster than ``drop_nulls``
+    known = table.frame.filter(table.frame.select(pl.all_horizontal(pl.col(names).is_not_null())).to_series())
     if not known.height:
         shown = " and ".join(repr(name) for name in names)
         raise InputError(

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -68,13 +69,56 @@ def _open_bytes(source: Path | bytes, path: Path, zipped: bool) -> BinaryIO:
     return io.BytesIO(gzip.decompress(path.read_bytes())) if zipped else source.open("rb")
 
 
-def check_short_rows(source: Path | bytes, path: Path, dialect: Dialect, zipped: bool, limit: int | None) -> None:
-    """Find rows with too few fields, which Polars fills up in silence: the delimiters outside quotes are counted."""
+def check_short_rows(
+    source: Path | bytes, path: Path, dialect: Dialect, zipped: bool, limit: int | None, rows: int
+) -> None:
+    """Find rows with too few fields, which Polars fills up in silence: the delimiters outside quotes are counted.
+
+    Rows with too many fields have been refused by then, so nothing makes up for delimiters that are missing.
+    """
     if limit is not None:
         error = ragged(path, dialect, zipped, limit)
         if error.got:
             raise error
         return
+    wanted = (rows + dialect.header) * (len(dialect.names) - 1)
+    if isinstance(source, bytes) or zipped or _delimiters(source, ord(dialect.separator)) != wanted:
+        _check_lines(source, path, dialect, zipped)
+
+
+def _delimiters(file: Path, separator: int) -> int:
+    """Return the number of delimiters outside quotes; pieces of the file are counted side by side."""
+
+    def count(start: int) -> tuple[int, int, bool]:
+        with file.open("rb", buffering=0) as opened:
+            opened.seek(start)
+            return _count(opened.read(_CHUNK) or b"", separator)
+
+    total, inside = 0, False
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        for outer, inner, odd in pool.map(count, range(0, file.stat().st_size, _CHUNK)):
+            total += inner if inside else outer
+            inside ^= odd
+    return total
+
+
+def _count(piece: bytes, separator: int) -> tuple[int, int, bool]:
+    """Return how many delimiters count if the piece starts outside quotes, how many if inside, if quotes are odd.
+
+    Pieces can be counted in any order that way.
+    """
+    data = np.frombuffer(piece, np.uint8)
+    found = data == separator
+    total = int(np.count_nonzero(found))
+    if b'"' not in piece:
+        return total, 0, False
+    quoted = np.bitwise_xor.accumulate((data == 34).view(np.uint8))
+    inner = int(np.count_nonzero(found & (quoted == 1)))
+    return total - inner, inner, bool(quoted[-1])
+
+
+def _check_lines(source: Path | bytes, path: Path, dialect: Dialect, zipped: bool) -> None:
+    """Do the same with nothing but the text to go by: delimiters and line ends outside quotes are counted."""
     separators = lines = 0
     inside = np.uint8(0)
     blank = False

@@ -95,7 +95,8 @@ def sniff(path: Path, zipped: bool) -> Dialect:
     raw = tuple(rows[0]) if header else tuple(f"column_{i}" for i in range(len(rows[0])))
     names = _names(raw, header, path)
     body = [row for row in rows[header:] if len(row) == len(raw)]
-    columns = dict(zip(raw, zip(*body, strict=True), strict=True)) if body else dict.fromkeys(raw, ())
+    columns = {name: set(values) for name, values in zip(raw, zip(*body, strict=True), strict=True)} if body else {}
+    columns = columns or {name: set() for name in raw}
     stripped = {name: {value.strip() for value in values} for name, values in columns.items()}
     marked = tuple(
         (names[i], marker)
@@ -239,4 +240,6 @@ def _decimal_comma(columns: dict[str, set[str]]) -> bool:
 
 def _must_stay_text(values: set[str]) -> bool:
     """Whether numbers in this column would lose something: leading zeros, or a dash between them that means missing."""
-    return any(_LEADING_ZERO.fullmatch(value) for value in values) or not values.isdisjoint(WEAK_MARKERS)
+    return any(value[:1] == "0" and _LEADING_ZERO.fullmatch(value) for value in values) or not values.isdisjoint(
+        WEAK_MARKERS
+    )

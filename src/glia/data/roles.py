@@ -5,32 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 
 from glia.core.errors import InputError, near
-from glia.data.find_leaks import find_leaks
-from glia.data.findings import (
-    arrange,
-    cardinality_findings,
-    duplicate_findings,
-    marker_findings,
-    missing_findings,
-    tail_findings,
-    target_findings,
-)
-from glia.data.frames import nan_to_null, to_frame
-from glia.data.markers import DASH, WEAK_MARKERS, strip_and_clear
+from glia.data.findings import arrange, marker_findings
+from glia.data.frames import to_frame
+from glia.data.markers import DASH, WEAK_MARKERS
+from glia.data.roles_checks import check_columns
 from glia.data.roles_columns import Facts, decide
 from glia.data.roles_dates import find_date_format
 from glia.data.roles_numbers import number_share
+from glia.data.roles_overview import SAMPLE_ROWS, Overview, overview
 from glia.data.roles_scales import find_order
-from glia.data.schema import INPUT_ROLES, Column, Finding, Role, Schema, check_role
+from glia.data.schema import Column, Role, Schema, check_role
 from glia.data.targets import require_target
-from glia.data.unify import cast_columns, words_to_strings
-
-SAMPLE_ROWS = 20_000
-"""Rows that the costly checks look at; which ones depends on nothing but their number."""
+from glia.data.unify import cast_columns
 
 
 def infer_schema(
@@ -80,37 +69,47 @@ def learn_schema(
     if not rows.height:
         raise InputError("a table must have at least one row", "0 rows", "hand in rows")
     orders = {name: tuple(dtype.categories) for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)}
-    rows, counts = strip_and_clear(
-        words_to_strings(nan_to_null(rows)), tuple(n for n, r in given.items() if r == "ignored")
-    )
-    findings = marker_findings(counts)
-    sample = _sample(rows)
-    missing, unique = _counts(rows)
+    view = overview(rows, tuple(name for name, role in given.items() if role == "ignored"))
+    rows = view.frame
+    findings = marker_findings(view.markers)
     spare = [name for name in rows.columns if given.get(name) not in ("target", "ignored", "group", "weight")]
     columns: list[Column] = []
-    for name, dtype in rows.schema.items():
-        known = sample.get_column(name).drop_nulls()
-        if not len(known) and missing[name] < rows.height:
-            known = rows.get_column(name).drop_nulls().head(SAMPLE_ROWS)
-        facts = Facts(
-            name,
-            dtype,
-            rows.height,
-            missing[name],
-            unique[name],
-            rows.get_column(name),
-            known,
-            tuple(str(step) for step in orders.get(name, ())),
-            len(spare) <= 1,
-        )
+    for name in rows.columns:
+        facts = _facts(view, name, tuple(str(step) for step in orders.get(name, ())), len(spare) <= 1)
         column, found = (_as_asked(facts, given[name]), []) if name in given else decide(facts)
-        columns.append(_with_dash(column, facts.full))
+        columns.append(_with_dash(column, facts))
         findings += found
     _require_values(columns, rows.height)
-    rows, losses = cast_columns(rows, columns)
+    rows, losses = cast_columns(rows, [column for column in columns if not (view.finite and _is_float(column, rows))])
     columns = _settle_types(rows, columns)
-    findings += [*losses, *_checks(rows, columns)]
+    findings += [*losses, *check_columns(rows, columns, view)]
     return rows, Schema(tuple(columns), arrange(findings), rows.height)
+
+
+def _facts(view: Overview, name: str, order: tuple[str, ...], alone: bool) -> Facts:
+    full = view.frame.get_column(name)
+    known = view.sample.get_column(name).drop_nulls()
+    if not len(known) and view.missing[name] < len(full):
+        known = full.drop_nulls().head(SAMPLE_ROWS)
+    return Facts(
+        name,
+        full.dtype,
+        len(full),
+        view.missing[name],
+        view.unique[name],
+        full,
+        known,
+        order,
+        alone,
+        view.distinct.get(name),
+        name in view.about,
+    )
+
+
+def _is_float(column: Column, frame: pl.DataFrame) -> bool:
+    """Whether a column is a float already and stays one: only NaN and infinities would have to be seen to."""
+    dtype = frame.schema[column.name]
+    return dtype.is_float() and column.role in ("numeric", "weight", "target") and column.dtype == str(dtype)
 
 
 def plain_schema(
@@ -190,7 +189,7 @@ def _as_asked(facts: Facts, role: Role) -> Column:
 
 
 def _ordinal_as_asked(facts: Facts, column: Column) -> Column:
-    values = facts.full.drop_nulls().unique().sort()
+    values = facts.values().sort()
     if facts.dtype.is_numeric():
         whole = values.cast(pl.Int64, strict=False)
         plain = whole if bool((whole == values).all()) else values
@@ -201,26 +200,11 @@ def _ordinal_as_asked(facts: Facts, column: Column) -> Column:
     return replace(column, dtype="String", order=tuple(found or texts), note=note)
 
 
-def _with_dash(column: Column, values: pl.Series) -> Column:
+def _with_dash(column: Column, facts: Facts) -> Column:
     """Note that a dash or a point is a value here: rows that come one by one must be read alike."""
+    values = facts.full if facts.distinct is None else facts.distinct
     words = column.role in ("categorical", "ordinal", "text", "target") and values.dtype == pl.String
     return replace(column, format=DASH) if words and values.is_in(WEAK_MARKERS).any() else column
-
-
-def _sample(frame: pl.DataFrame) -> pl.DataFrame:
-    if frame.height <= SAMPLE_ROWS:
-        return frame
-    rng = np.random.default_rng(0)
-    return frame[np.sort(rng.choice(frame.height, SAMPLE_ROWS, replace=False))]
-
-
-def _counts(frame: pl.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the numbers of missing and of distinct values of each column."""
-    missing = dict(zip(frame.columns, frame.null_count().row(0), strict=True))
-    flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested() and dtype != pl.Object]
-    distinct = frame.select(pl.col(flat).n_unique()).row(0) if flat else ()
-    unique = {name: count - (missing[name] > 0) for name, count in zip(flat, distinct, strict=True)}
-    return missing, {name: unique.get(name, 0) for name in frame.columns}
 
 
 def _require_values(columns: Sequence[Column], rows: int) -> None:
@@ -244,22 +228,3 @@ def _settle_types(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Column
     missing = dict(zip(frame.columns, frame.null_count().row(0), strict=True))
     dtypes = dict(frame.schema)
     return [replace(column, dtype=type_name(dtypes[column.name]), missing=missing[column.name]) for column in columns]
-
-
-def _checks(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Finding]:
-    findings = [
-        *missing_findings(columns, frame.height),
-        *cardinality_findings(columns, frame.height),
-        *duplicate_findings(frame, columns),
-        *tail_findings(_sample(frame), columns),
-    ]
-    candidates = [column.name for column in columns if column.role in INPUT_ROLES and column.role != "text"]
-    for column in columns:
-        if column.role != "target":
-            continue
-        if column.missing:
-            message = f"The target {column.name!r} is missing in {column.missing:,} of {frame.height:,} rows."
-            findings.append(Finding("target-missing", column.name, message))
-        if column.unique > 1:
-            findings += [*target_findings(frame, column.name), *find_leaks(frame, column.name, candidates)]
-    return findings

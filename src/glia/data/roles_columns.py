@@ -44,6 +44,10 @@ class Facts:
         Categories in the order that the source gave them, if it did.
     alone : bool
         Whether there is no other column to learn from.
+    distinct : polars.Series, optional
+        All distinct values, missing not among them, where they are known already.
+    about : bool
+        Whether the number of distinct values is an estimate.
     """
 
     name: str
@@ -55,11 +59,17 @@ class Facts:
     sample: pl.Series
     order: tuple[str, ...] = ()
     alone: bool = False
+    distinct: pl.Series | None = None
+    about: bool = False
 
     @property
     def known(self) -> int:
         """Number of values that are there."""
         return self.rows - self.missing
+
+    def values(self) -> pl.Series:
+        """Return the distinct values, in any order."""
+        return self.full.drop_nulls().unique() if self.distinct is None else self.distinct
 
 
 def decide(facts: Facts) -> tuple[Column, list[Finding]]:
@@ -139,7 +149,7 @@ def _whole_code(facts: Facts, column: Column, words: set[str]) -> tuple[Column, 
     values = facts.sample.cast(pl.Int64)
     low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]  # a numeric column with values
     if words & _RATING_WORDS and facts.unique <= 11 and low >= 0 and high <= 10:
-        steps = facts.full.drop_nulls().unique().cast(pl.Int64).sort()
+        steps = facts.values().cast(pl.Int64).sort()
         order = tuple(str(step) for step in steps)
         reason = f"whole numbers from {steps[0]} to {steps[-1]}, and a name that says that they are ranks"
         return replace(column, role="ordinal", reason=reason, order=order), []
@@ -177,7 +187,7 @@ def _words(facts: Facts, column: Column) -> tuple[Column, list[Finding]]:
             findings.append(Finding("ambiguous-date", facts.name, message))
         reason = f"dates written {dates.format}"
         return replace(column, role="datetime", dtype="Datetime", reason=reason, format=dates.format), findings
-    order = facts.order or (find_order(facts.full.drop_nulls().unique().to_list()) if facts.unique <= 30 else ())
+    order = facts.order or (find_order(facts.values().to_list()) if facts.unique <= 30 else ())
     if order and facts.unique > 1:
         reason = "its categories come in an order" if facts.order else "words that have an order"
         return replace(column, role="ordinal", reason=f"{reason}: {' < '.join(order)}"[:300], order=order), []
@@ -203,7 +213,7 @@ def _open_words(
     named = bool(name & (_ID_WORDS | _WEAK_ID_WORDS)) and distinct >= 0.95 and facts.known >= 10
     if (named or (facts.unique == facts.known and facts.known >= 20)) and not facts.alone:
         return _left_out_id(column, "every value is different" if distinct == 1 else "its name, and few values repeat")
-    return replace(column, reason=f"words with {facts.unique:,} different values"), findings
+    return replace(column, reason=f"words with {'about ' * facts.about}{facts.unique:,} different values"), findings
 
 
 def _examples(values: list[str]) -> str:

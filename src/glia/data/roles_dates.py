@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 import polars as pl
 
@@ -52,6 +54,7 @@ NUMBER_FORMAT = "%Y%m%d"
 """Dates as whole numbers, 20240131."""
 
 EARLIEST, LATEST = 1600, 2400
+_FIRST, _END = datetime(EARLIEST, 1, 1), datetime(LATEST + 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,13 @@ def find_date_format(values: Sequence[str]) -> DateFormat | None:
     if len(probe) < 0.8 * min(len(values), 20) or not probe:
         return None
     few = pl.Series("value", probe)
-    possible = [form for form in FORMATS if _share(few, form) > 0]
     series = pl.Series("value", values)
-    shares = {form: _share(series, form) for form in possible}
+    shares: dict[str, float] = {}
+    for form in FORMATS:
+        if _share(few, form) > 0:
+            shares[form] = _share(series, form)
+            if shares[form] == 1.0 and form in ISO:
+                break  # nothing reads more, and with day and month exchanged these are no formats
     if not shares:
         return None
     best = max(shares, key=lambda form: shares[form])
@@ -105,12 +112,20 @@ def date_expr(column: str, form: str, *, lenient: bool = False) -> pl.Expr:
 
 
 def _parse(text: pl.Expr, form: str) -> pl.Expr:
+    # over the whole column at once: an expression would parse dates that occur often again in each chunk of the column,
+    # and for each part of a condition on them
+    return text.map_batches(partial(_moments, form=form), return_dtype=pl.Datetime("us"))
+
+
+def _moments(texts: pl.Series, form: str) -> pl.Series:
+    """Return dates without those out of range: %Y also reads two digits, but "05" is not the year 5."""
     if form.endswith("%z"):
-        moment = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
+        zoned = texts.cast(pl.String).str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+        moments = zoned.dt.replace_time_zone(None)
     else:
-        moment = text.str.to_datetime(form, time_unit="us", strict=False)
-    # %Y also reads two digits: "05" is not the year 5
-    return pl.when(moment.dt.year().is_between(EARLIEST, LATEST)).then(moment)
+        moments = texts.cast(pl.String).str.to_datetime(form, time_unit="us", strict=False)
+    odd = (moments < _FIRST) | (moments >= _END)
+    return moments.set(odd, None) if odd.any() else moments
 
 
 def _share(series: pl.Series, form: str) -> float:

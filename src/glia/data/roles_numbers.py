@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
@@ -23,13 +24,16 @@ def number_share(values: Sequence[str]) -> tuple[float, str]:
 
     Codes with leading zeros (``007``) are not numbers: a share of 0 is returned where one occurs.
     """
-    if not values or any(_ZERO_FIRST.fullmatch(value) for value in values):
+    counts = Counter(values)  # words repeat, and each is looked at once
+    if not values or any(_ZERO_FIRST.fullmatch(value) for value in counts):
         return 0.0, ""
-    bare = [re.sub(_DECOR, "", value) for value in values]
+    bare: Counter[str] = Counter()
+    for value, count in counts.items():
+        bare[re.sub(_DECOR, "", value)] += count
     shares = {}
     for style, pattern in ((POINT, _POINT), (COMMA, _COMMA)):
         match = re.compile(pattern)
-        shares[style] = sum(1 for value in bare if match.match(value)) / len(values)
+        shares[style] = sum(count for value, count in bare.items() if match.match(value)) / len(values)
     style = max(shares, key=lambda key: shares[key])  # equal: the point, which stands first
     return shares[style], style
 
