@@ -138,7 +138,7 @@ def test_no_hidden_layer_is_a_linear_model():
     x = torch.randn(3, 4)
     torch.testing.assert_close(network(x), x @ network.output.weight.T + network.output.bias)
     linear = Linear().build(FOUR, 2)
-    assert linear(x).abs().sum() == 0 and len(linear.dense_stack()) == 1
+    assert linear(x).abs().sum() == 0 and len(linear.dense_stack().layers) == 1
     sigmoid = Linear(init="normal", output="sigmoid").build(FOUR, 1)
     torch.testing.assert_close(sigmoid(x), torch.sigmoid(sigmoid.output(x)))
 
@@ -170,16 +170,18 @@ def test_images_are_flattened():
 def test_dense_stack_runs_to_the_same_output_or_is_refused():
     network, x = MLP(hidden=(6, 5), activation="gelu", output="tanh").build(FOUR, 2), torch.randn(3, 4)
     stack, y = network.dense_stack(), x
-    assert [name for _, name in stack] == ["gelu", "gelu", "tanh"]
-    for linear, name in stack:
-        y = activations.get(name)()(linear(y))
+    assert [type(layer.activation) for layer in stack.layers] == [nn.GELU, nn.GELU, nn.Tanh] and stack.input is None
+    for layer in stack.layers:
+        y = layer.activation(layer.linear(y))
     assert torch.equal(y, network(x))
-    for other in (
-        MLP(norm="batch"), MLP(dropout=0.1), MLP(residual=True), MLP(activation="prelu"),
-        MLP(activation=Part("leaky_relu", negative_slope=0.3)),
-    ):  # fmt: skip
+    assert [layer.dropout is None for layer in MLP(dropout=0.1).build(FOUR, 2).dense_stack().layers][1:] == [
+        False,
+        True,
+    ]
+    for other in (MLP(norm="batch"), MLP(residual=True), MLP(activation="prelu")):
         assert other.build(FOUR, 2).dense_stack() is None
-    assert MLP().build(MIXED, 2).dense_stack() is None
+    behind = MLP().build(MIXED, 2)
+    assert behind.dense_stack().input is behind.input and behind.input is not None
     handle = network.blocks[0].register_forward_hook(lambda *_: None)
     assert network.dense_stack() is None
     handle.remove()

@@ -12,16 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from glia.core.errors import TrainingError
-from glia.core.seeds import derive, seeded
+from glia.core.seeds import derive, reseed, seeded
+from glia.engine.accelerate import accelerated
 from glia.engine.callbacks import Callback
 from glia.engine.clipping import Clip
+from glia.engine.fused import FusedGradient, fused_gradient
 from glia.engine.gradients import Autograd, Gradient, RowLoss, is_out_of_memory
 from glia.engine.history import History
-from glia.engine.nonfinite import NonFinite, locate_nonfinite
+from glia.engine.nonfinite import NonFinite
 from glia.engine.optimizers import ScheduleFree, evaluation_point
 from glia.engine.rows import Rows
 from glia.engine.sources import Source
 from glia.engine.state import State, capture, restore
+from glia.engine.team import Alone, Team
 from glia.objectives.penalties import Penalties, penalised_parameters
 
 Metric = Callable[[Tensor, Tensor], Tensor]
@@ -37,13 +40,6 @@ class _NotFinite(Exception):
 
     def __init__(self, place: NonFinite) -> None:
         self.place = place
-
-
-def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Return Σ w·v / Σ w, or the plain mean without weights; 0 where all weights are 0."""
-    if weight is None:
-        return values.mean()
-    return (values * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 class Trainer:
@@ -78,8 +74,12 @@ class Trainer:
     ----------
     epoch, step, batch : int
         Epochs and steps that are done, and steps of the running epoch.
+    piece : int
+        Rows that go through the network at a time: fewer than ``batch_size`` once memory did not suffice.
     events : list of dict
         What went wrong and was put right: steps taken back, batches cut for lack of memory.
+    good : State or None
+        Where a step that is not finite takes the fit back to.
     """
 
     def __init__(
@@ -112,8 +112,11 @@ class Trainer:
         self._penalised = penalised_parameters(network) if penalties else []
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._autograd = Autograd(network, loss, bfloat16=precision == "bfloat16")
-        self._piece = batch_size
-        self.gradient: Gradient = self._autograd
+        self.piece = batch_size
+        self.good: State | None = None
+        self.gradient: Gradient | None = None  # instead of what is chosen
+        self._way: Gradient = self._autograd
+        self.team: Team = Alone()
 
     def fit(self, train: Source, valid: Rows | None = None) -> History:
         """Train until the epochs are done, a callback stops it, or Ctrl-C; return the history.
@@ -128,11 +131,12 @@ class Trainer:
         if len(train) == 0:
             raise TrainingError("training needs at least one row · got none")
         self.steps_per_epoch = max(1, math.ceil(len(train) / self.batch_size))
-        self.stop_reason = ""
-        with seeded(self.random_state, "fit"):
+        self.stop_reason, self.good = "", None
+        with seeded(self.random_state, "fit"), accelerated(self.network):
             try:
                 self._point("train")
                 self._notify("on_fit_start")
+                self.team.begin(self)
                 self._fit(train, valid)
             except KeyboardInterrupt:
                 self.stop_reason = "interrupted"
@@ -140,6 +144,7 @@ class Trainer:
                 for group, lr in zip(self.optimizer.param_groups, self._base_lr, strict=True):
                     group["lr"] = lr
                 self._point("eval")
+                self._way = self._autograd  # frees the other's buffers
                 self.network.eval()
                 self._notify("on_fit_end")
         self.stop_reason = self.stop_reason or "all epochs done"
@@ -154,14 +159,14 @@ class Trainer:
         restore(self, state)
 
     def _fit(self, train: Source, valid: Rows | None) -> None:
-        good, taken = self.state(), self.step
+        self.good = self.good or self.state()
         while self.epoch < self.epochs and not self.stop_reason:
             try:
                 self._fit_epoch(train, valid)
-                if self.step - taken >= GOOD_EVERY:
-                    good, taken = self.state(), self.step
+                if self.step - self.good[0]["place"]["step"] >= GOOD_EVERY:
+                    self.good = self.state()
             except _NotFinite as failed:
-                self._roll_back(good, failed.place)
+                self._roll_back(self.good, failed.place)
 
     def _roll_back(self, good: State, place: NonFinite) -> None:
         events = [
@@ -176,6 +181,7 @@ class Trainer:
 
     def _fit_epoch(self, train: Source, valid: Rows | None) -> None:
         start = time.perf_counter() - self.seconds
+        self._way = self.team.gradient(self.gradient or self._choose_gradient())
         entry: dict[str, Any] = {"epoch": self.epoch + 1, "train/loss": self.run_epoch(train)}
         if valid is not None and len(valid):
             entry |= self.validate(valid)
@@ -194,30 +200,31 @@ class Trainer:
         start = time.perf_counter() - self.seconds
         if self.batch == 0:
             # Every epoch has a random stream of its own: a resumed fit repeats it without replaying the ones before.
-            torch.manual_seed(derive(self.random_state, "epoch", self.epoch))
+            reseed(derive(self.random_state, "epoch", self.epoch))
         hooks = [c.on_step_end for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
         for x, y, weight in train.epoch(self.batch_size, self.random_state, self.epoch, self.batch):
             loss = self.train_step(x, y, weight)
-            self.total += loss * len(x)
-            self.rows += len(x)
+            rows = self.team.rows(x)
+            self.total += loss * rows
+            self.rows += rows
             self.batch += 1
             if hooks:
                 self.seconds = time.perf_counter() - start
             for hook in hooks:
                 hook(self)
-        value = float(self.total) / max(self.rows, 1)
+        value = self.team.epoch_loss(self.total, self.rows)
         if not math.isfinite(value):
-            raise _NotFinite(locate_nonfinite(self.network, x, self.loss, y))
+            raise _NotFinite(self.team.locate(self.network, x, self.loss, y))
         return value
 
     def train_step(self, x: Tensor, y: Tensor, weight: Tensor | None) -> float | Tensor:
         """Run forward, loss, backward and update on one batch; return the loss (a tensor on a GPU: nothing waits)."""
         self._set_rates()
-        loss: float | Tensor = self._gradient(x, y, weight)
+        loss = self.team.combine(self._gradient(x, y, weight))
         if isinstance(loss, Tensor) and self._watched:
             loss = loss.item()
             if not math.isfinite(loss):
-                raise _NotFinite(locate_nonfinite(self.network, x, self.loss, y))
+                raise _NotFinite(self.team.locate(self.network, x, self.loss, y))
         if self.penalties is not None:
             self.penalties.add_gradient_(self._penalised)
         if self.clip is not None:
@@ -228,26 +235,33 @@ class Trainer:
         self.step += 1
         return loss
 
+    def _choose_gradient(self) -> Gradient:
+        if self.precision != "float32":
+            return self._autograd
+        if isinstance(self._way, FusedGradient) and self._way.holds():
+            return self._way
+        return fused_gradient(self.network, self.loss) or self._autograd
+
     def _gradient(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """Compute the gradient; where memory does not suffice, in halves, quarters, …, for the rest of the fit."""
-        if self._piece >= self.batch_size:
+        if self.piece >= self.batch_size:
             try:
-                return self.gradient(x, y, weight)
+                return self._way(x, y, weight)
             except (RuntimeError, MemoryError) as error:
                 self._halve(error)
         while True:
             try:
-                return self._autograd.in_pieces((x, y, weight), self._piece)
+                return self._autograd.in_pieces((x, y, weight), self.piece)
             except (RuntimeError, MemoryError) as error:
                 self._halve(error)
 
     def _halve(self, error: Exception) -> None:
-        if not is_out_of_memory(error) or self._piece <= 1:
+        if not is_out_of_memory(error) or self.piece <= 1:
             raise error
-        self._piece = (self._piece + 1) // 2
+        self.piece = (self.piece + 1) // 2
         self.network.zero_grad(set_to_none=True)
         self.events.append(
-            {"event": "memory exhausted", "epoch": self.epoch + 1, "step": self.step, "rows": self._piece}
+            {"event": "memory exhausted", "epoch": self.epoch + 1, "step": self.step, "rows": self.piece}
         )
 
     @torch.no_grad()
@@ -255,7 +269,7 @@ class Trainer:
         """Return the mean loss and metrics of the validation rows, keyed ``valid/<name>``."""
         output = self.predict(rows.x)
         figures = {"loss": self.loss, **self.metrics}
-        return {f"valid/{k}": float(weighted_mean(f(output, rows.y), rows.weight)) for k, f in figures.items()}
+        return {f"valid/{k}": float(self.team.mean(f(output, rows.y), rows.weight)) for k, f in figures.items()}
 
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 4096) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -52,10 +53,11 @@ class Rows:
         return self.take(order[skip * batch_size :].to(self.x.device)).batches(batch_size)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield consecutive views of at most ``size`` rows; nothing is copied."""
-        for start in range(0, len(self), size):
-            weight = None if self.weight is None else self.weight[start : start + size]
-            yield self.x[start : start + size], self.y[start : start + size], weight
+        """Return consecutive views of at most ``size`` rows; nothing is copied."""
+        if not len(self):  # torch would split nothing into one empty part
+            return iter(())
+        weights = repeat(None) if self.weight is None else torch.split(self.weight, size)
+        return zip(torch.split(self.x, size), torch.split(self.y, size), weights, strict=False)
 
 
 def epoch_order(count: int, batch_size: int, generator: torch.Generator) -> Tensor:

@@ -64,12 +64,14 @@ def capture(trainer: Trainer) -> State:
     return unravel(tree, tensors), tensors
 
 
-_PLACE = ("epoch", "step", "batch", "rows", "rate", "seconds", "stop_reason", "events")
+_PLACE = ("epoch", "step", "batch", "rows", "piece", "rate", "seconds", "stop_reason", "events")
 
 
 def restore(trainer: Trainer, state: State) -> None:
     """Put a fit back to where ``capture`` saw it. The trainer must have been made with the same settings."""
-    tree = ravel(*state)
+    data, tensors = state
+    # An optimizer goes on with the very tensors that it is given: the state must outlive the steps that follow.
+    tree = ravel(data, {name: tensor.clone() for name, tensor in tensors.items()})
     trainer.network.load_state_dict(tree["network"])
     trainer.optimizer.load_state_dict(tree["optimizer"])
     if tree["schedule"] is not None:

@@ -11,7 +11,8 @@ from torch import Generator, Tensor, nn
 from glia.core.errors import InputError
 from glia.core.layout import Layout
 from glia.core.registry import Registry
-from glia.nn.activations import activation_name, activations, make_activation
+from glia.nn.activations import activations, make_activation
+from glia.nn.dense_stack import DenseStack, is_watched, stack_of
 from glia.nn.embeddings import make_input
 from glia.nn.initialisers import initialise_layer_, initialisers
 from glia.nn.lsuv import lsuv_
@@ -121,27 +122,18 @@ class MLPNetwork(nn.Module):
         x = self.output(x)
         return x if self.output_activation is None else self.output_activation(x)
 
-    def dense_stack(self) -> list[tuple[nn.Linear, str]] | None:
-        """Return linear layers with the names of their activations, where the network is nothing but those.
+    def dense_stack(self) -> DenseStack | None:
+        """Return the layers, and the input stage where there is one, if the network is nothing but those.
 
-        ``None`` with an input stage, norm, dropout, skip connections, an activation with learned values or options of
-        its own, a replaced part, or hooks: such a network must be run by ``forward``.
+        ``None`` with a norm, skip connections, an activation with learned values, a replaced part, or hooks: such a
+        network must be run by ``forward``.
         """
-        if type(self) is not MLPNetwork or any(_is_watched(module) for module in self.modules()):
-            return None
-        if not all(type(part) is DenseBlock for part in self.blocks):
+        plain = type(self) is MLPNetwork and self.stem is None and self.last_norm is None and not is_watched(self)
+        if not plain or not all(type(block) is DenseBlock for block in self.blocks):
             return None
         parts = [part for block in self.blocks for _, part in block.stages()]  # type: ignore[operator]  # see above
-        parts += [self.output, self.output_activation or nn.Identity()]
-        if (self.input, self.stem, self.last_norm) != (None, None, None) or len(parts) != 2 * len(self.blocks) + 2:
-            return None
-        stack: list[tuple[nn.Linear, str]] = []
-        for linear, activation in zip(parts[::2], parts[1::2], strict=True):
-            name = activation_name(activation)
-            if type(linear) is not nn.Linear or name is None or next(activation.parameters(), None) is not None:
-                return None
-            stack.append((linear, name))
-        return stack
+        end = [] if self.output_activation is None else [self.output_activation]
+        return stack_of([*parts, self.output, *end], self.input)
 
     def trace(self, x: Tensor) -> TraceResult:
         """Return what every layer does with a batch: see ``glia.nn.trace``."""
@@ -154,11 +146,6 @@ class MLPNetwork(nn.Module):
         """
         if isinstance(self.init, (str, Part)) and as_part(self.init).name == "lsuv":
             lsuv_(self, batch, generator=generator)
-
-
-def _is_watched(module: nn.Module) -> bool:
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks)
 
 
 class MLP(Spec):

@@ -14,6 +14,7 @@ import torch
 from torch.optim import Optimizer
 
 from glia.core.registry import Registry
+from glia.engine.optimizers.lean import LeanAdam, LeanAdamW, LeanSGD
 
 Groups: TypeAlias = list[dict[str, Any]]
 Rule: TypeAlias = Callable[..., Optimizer]
@@ -34,10 +35,10 @@ def kernels(groups: Groups, devices: tuple[str, ...] = ("cpu", "cuda")) -> dict[
 @optimizers.register("sgd")
 def sgd(groups: Groups, *, lr: float = 0.1) -> Optimizer:
     """Plain gradient steps: θ ← θ − γ(g + λθ). Robbins & Monro (1951)."""
-    return torch.optim.SGD(groups, lr=lr, **kernels(groups))
+    return LeanSGD(groups, lr=lr, **kernels(groups))
 
 
-class HeavyBall(torch.optim.SGD):
+class HeavyBall(LeanSGD):
     """Torch's SGD with momentum, whose velocities start as zeros instead of at the first gradient.
 
     The numbers are the same (μ·0 + g = g), but torch 2.13's fused kernel fails where some velocities exist and others
@@ -89,7 +90,7 @@ def adam(
 
     Weight decay is added to the gradient (an L2 penalty), hence rescaled with it; ``adamw`` keeps the two apart.
     """
-    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, **kernels(groups))
+    return LeanAdam(groups, lr=lr, betas=betas, eps=eps, **kernels(groups))
 
 
 @optimizers.register("adamw")
@@ -97,7 +98,7 @@ def adamw(
     groups: Groups, *, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
 ) -> Optimizer:
     """Adam with weight decay beside the gradient: θ ← (1−γλ)θ − γ·m̂/(√v̂ + ε). Loshchilov & Hutter, arXiv 1711.05101."""
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, **kernels(groups))
+    return LeanAdamW(groups, lr=lr, betas=betas, eps=eps, **kernels(groups))
 
 
 @optimizers.register("nadam")

@@ -1,0 +1,109 @@
+"""The gradients of a population of dense networks without autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glia.engine.gradients import RowLoss
+from glia.engine.population_gradient import StackedAutograd, member_losses
+from glia.engine.population_losses import closed_form, row_factors
+from glia.nn.population import StackedPopulation
+from glia.nn.population.dense_pass import StackedDense, StackedPass, stacked_dense
+from glia.nn.population.linear import SplitRows
+
+_SIZES = 8
+"""Sizes of batches for which memory is kept: usually two, the full one and the last of an epoch."""
+
+
+class StackedFused(StackedAutograd):
+    """Forward and backward pass of dense members and their losses, for batches of any size.
+
+    Parameters
+    ----------
+    population : StackedPopulation
+        Its ``training`` decides about dropout.
+    dense : StackedDense
+        What its members consist of.
+    loss : RowLoss
+    """
+
+    def __init__(self, population: StackedPopulation, dense: StackedDense, loss: RowLoss) -> None:
+        super().__init__(population, loss)
+        self.dense = dense
+        held = [p for layer in dense.layers for p in layer.linear.parameters()]
+        self._gradients = {id(p): torch.empty_like(p, requires_grad=False) for p in held if p.requires_grad}
+        self._trained = [(p, self._gradients[id(p)]) for p in held if p.requires_grad]
+        stage = [] if dense.input is None else list(dense.input.parameters())
+        self._stage = [p for p in stage if p.requires_grad]
+        self._held, self._places = held, self._where(held)
+        self._passes: dict[tuple[int, int, bool], StackedPass] = {}
+
+    def __call__(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Replace all gradients; return the members' mean losses, (K,)."""
+        for p, gradient in self._trained:
+            p.grad = gradient
+        for p in self._stage:
+            p.grad = None
+        if self._where(self._held) != self._places:  # parameters were given other memory
+            self._places = self._where(self._held)
+            self._passes.clear()
+        if self.dense.input is None:
+            return self._run(x, y, weight)[0]
+        with torch.set_grad_enabled(bool(self._stage)):
+            inner = self.dense.input(x)
+        means, below = self._run(_detached(inner), y, weight)
+        if below is not None:
+            (inner.own if isinstance(inner, SplitRows) else inner).backward(below)
+        return means
+
+    @torch.no_grad()
+    def _run(self, x: Tensor | SplitRows, y: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        layers = self._pass(x, len(y))
+        output = layers.forward(x)
+        factors = row_factors(weight, len(y))
+        score = closed_form(self.loss, output, y)
+        if score is None:
+            means = self._by_autograd(output, y, factors, layers.output_gradient)
+        else:
+            losses = score(self.loss, output, y, layers.output_gradient)
+            # (K, B): a row's share in its member's mean.
+            layers.output_gradient.mul_(factors.unsqueeze(-2) if isinstance(factors, Tensor) else factors)
+            means = (losses * factors).sum(1)
+        return means, layers.backward(x, input_gradient=bool(self._stage))
+
+    def _by_autograd(self, output: Tensor, y: Tensor, factors: Tensor | float, gradient: Tensor) -> Tensor:
+        with torch.enable_grad():
+            rows = output.mT.contiguous().requires_grad_()
+            means = (member_losses(self.loss, rows, y) * factors).sum(1)
+            gradient.copy_(torch.autograd.grad(means.sum(), rows)[0].mT)
+        return means.detach()
+
+    def _pass(self, x: Tensor | SplitRows, rows: int) -> StackedPass:
+        shared = x.shared.shape[1] if isinstance(x, SplitRows) else x.shape[1] if x.ndim == 2 else 0
+        key = rows, shared, self.network.training
+        if key not in self._passes:
+            if len(self._passes) >= _SIZES:
+                self._passes.clear()
+            self._passes[key] = StackedPass(
+                self.dense.layers, rows, shared, self._gradients, training=self.network.training
+            )
+        return self._passes[key]
+
+    @staticmethod
+    def _where(parameters: list[Any]) -> list[int]:
+        return [p.data_ptr() for p in parameters]
+
+
+def stacked_gradient(population: StackedPopulation, loss: RowLoss, *, bfloat16: bool) -> StackedAutograd:
+    """Return the fastest way to the gradients of stacked members."""
+    dense = None if bfloat16 or population.form != "batched" else stacked_dense(population.network)
+    if dense is None or not all(p.dtype == torch.float32 for p in population.parameters()):
+        return StackedAutograd(population, loss, bfloat16=bfloat16)
+    return StackedFused(population, dense, loss)
+
+
+def _detached(x: Tensor | SplitRows) -> Tensor | SplitRows:
+    return SplitRows(x.shared, x.own.detach()) if isinstance(x, SplitRows) else x.detach()

@@ -1,0 +1,66 @@
+"""Several trained networks as one: its probabilities, or values, are the mean of theirs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glia.core.errors import InputError
+from glia.core.protocols import Task
+
+
+class MeanNetwork(nn.Module):
+    """The mean of K networks of one task, as a network of that task.
+
+    Parameters
+    ----------
+    networks : sequence of nn.Module
+        (B, *shape) → (B, O) each; held, not copied.
+    task : {"binary", "multiclass", "multilabel", "regression"}
+        For classes and labels probabilities are averaged, for values the outputs themselves.
+
+    Notes
+    -----
+    **Shape**: (B, *shape) → (B, O).
+
+    Outputs for classes are again raw scores, log p̄ or log p̄ − log(1 − p̄) of the averaged probabilities p̄, so that
+    whatever takes one network's scores (softmax, temperature, losses, attributions) takes these. They are computed
+    from log-probabilities, hence exact for scores of any size. Averaging probabilities of networks that differ in their
+    random start is the deep ensemble of arXiv 1612.01474.
+
+    Raises
+    ------
+    InputError
+        If there is no network, or the task is unknown.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], task: Task) -> None:
+        super().__init__()
+        if not networks:
+            raise InputError("a mean must be over networks", "none", "hand in at least one")
+        if task not in ("binary", "multiclass", "multilabel", "regression"):
+            raise InputError("the task must be known", f"task={task!r}")
+        self.networks, self.task = nn.ModuleList(networks), task
+
+    def member_outputs(self, x: Tensor) -> Tensor:
+        """Return the members' own outputs, (K, B, O)."""
+        return torch.stack([network(x) for network in self.networks])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, *shape) to (B, O)."""
+        return mean_output(self.member_outputs(x), self.task)
+
+
+def mean_output(outputs: Tensor, task: Task) -> Tensor:
+    """Return the raw scores of averaged probabilities, or averaged values, (B, O), for members' outputs (K, B, O)."""
+    if task == "regression":
+        return outputs.mean(0)
+    share = math.log(len(outputs))
+    if task == "multiclass":
+        return torch.logsumexp(F.log_softmax(outputs, dim=-1), dim=0) - share
+    yes, no = torch.logsumexp(F.logsigmoid(outputs), dim=0), torch.logsumexp(F.logsigmoid(-outputs), dim=0)
+    return yes - no

@@ -1,0 +1,7 @@
+"""K networks of one architecture as one module: ``stack`` K plain networks, train, ``unstack`` the weights."""
+
+from glia.nn.population.base import Population, StackedPopulation
+from glia.nn.population.separate import SeparatePopulation
+from glia.nn.population.stack import FORMS, stack, unstack
+
+__all__ = ["FORMS", "Population", "SeparatePopulation", "StackedPopulation", "stack", "unstack"]
