@@ -49,7 +49,9 @@ check: $(STAMP) ## lint, format, types, and the rules of the house
 	@$(PY) -m mypy
 	@OMP_NUM_THREADS=1 $(PY) -m pytest tests/test_house.py
 
-bench: $(STAMP) ## measure against peers on real tables; results go to benchmarks/results/
+bench: $(STAMP) ## measure against peers: cost of a step, quality on real tables; results go to benchmarks/results/
+	@$(PY) benchmarks/train_speed.py --out
+	@$(PY) benchmarks/population_speed.py
 	@$(PY) benchmarks/quality.py $(ARGS)
 
 prove: $(STAMP) ## run the long proofs (tests marked slow)

@@ -30,7 +30,7 @@ class Run:
 def seen(monkeypatch):
     calls = []
 
-    def fit_run(settings, *, quiet, command):
+    def fit_run(settings, *, quiet, command, resume):
         calls.append((settings, quiet, command))
         return Run({"accuracy": 0.9, "bad": float("nan")}, Path("run"), "It wins.", {"model": Path("run/model.glia")})
 
@@ -50,7 +50,13 @@ def test_every_setting_has_a_flag_in_the_help(capsys):
     out = capsys.readouterr().out
     for name, field in FitSettings.model_fields.items():
         assert name == "data" or f"  {flag_of(name, field)}" in out
-    assert set(inspect.signature(fit_verb.command).parameters) == {*FitSettings.model_fields, "config", "quiet", "json"}
+    assert set(inspect.signature(fit_verb.command).parameters) == {
+        *FitSettings.model_fields,
+        "config",
+        "quiet",
+        "json",
+        "resume",
+    }
 
 
 def test_flags_reach_the_settings_as_the_right_types(seen):

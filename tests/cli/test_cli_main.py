@@ -111,7 +111,7 @@ def backend(monkeypatch):
 
 
 def raising(error):
-    def fit_run(settings, *, quiet, command):
+    def fit_run(settings, *, quiet, command, resume):
         raise error
 
     return fit_run

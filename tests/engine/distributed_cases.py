@@ -104,11 +104,13 @@ def images(count=37):
     )
 
 
-def dense(seed=1, dropout=0.0, norm=False):
+def dense(seed=1, dropout=0.0, norm=False, width=8):
     torch.manual_seed(seed + (place().rank * 100))  # workers begin with different weights: worker 0's must win
+    inner = [nn.Linear(width, width), nn.Tanh()] if width > 8 else []
     return nn.Sequential(
-        nn.Linear(4, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1)
-    )
+        nn.Linear(4, width), nn.BatchNorm1d(width) if norm else nn.Identity(), nn.Tanh(), nn.Dropout(dropout),
+        *inner, nn.Linear(width, 1),
+    )  # fmt: skip
 
 
 def linear():
@@ -199,6 +201,7 @@ CASES = {
     "sharded single": Case(how=Distribution(shard_parameters=True), data=lambda: rows(9), batch_size=1),
     "bfloat16": Case(how=Distribution("bfloat16")),
     "powersgd": Case(how=Distribution("powersgd", rank=1), epochs=20, data=lambda: rows(200)),
+    "powersgd wide": Case(how=Distribution("powersgd"), net=lambda: dense(width=800), data=lambda: rows(200)),
     "local": Case(how=Distribution(messages="weights"), rule="sgd", lr=0.1),
     "local single": Case(how=Distribution(messages="weights"), rule="sgd", lr=0.1, data=lambda: rows(9), batch_size=1),
     "local four": Case(how=Distribution(local_steps=4), valid=lambda: rows(11, seed=2), epochs=10),

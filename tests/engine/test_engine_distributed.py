@@ -87,6 +87,15 @@ def check_trouble(workers):
 
 
 @pytest.mark.slow
+def test_compression_keeps_its_order_where_gradients_fill_several_buckets(tmp_path):
+    name = "powersgd wide"
+    workers = run_workers(tmp_path, [name])
+    assert same_bits(workers[0][name], workers[1][name])
+    losses = [entry["train/loss"] for entry in workers[0][name]["history"]]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.slow
 def test_three_workers_end_where_one_process_does(tmp_path):
     workers = run_workers(tmp_path, EXACT, world=3, timeout=300)
     for name in EXACT:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from torch import nn
 
@@ -97,13 +97,13 @@ def through_json(state):
 
 @pytest.mark.parametrize(("schedule", "valid"), [("plateau", True), ("one_cycle", False)])
 def test_every_single_step_will_do(schedule, valid):
-    settings = {"schedule": schedule, "valid": valid, "weight": True}
-    unbroken = fit(At(look=False), **settings)
+    fixed = {"schedule": schedule, "valid": valid, "weight": True}
+    unbroken = fit(At(look=False), **fixed)
     look = At()
-    assert same(fit(look, **settings), unbroken)  # looking does not disturb
+    assert same(fit(look, **fixed), unbroken)  # looking does not disturb
     assert len(look.taken) == EPOCHS * (STEPS + 1)
     for step, state in look.taken.items():
-        assert same(fit(At(state, look=False), **settings), unbroken), step
+        assert same(fit(At(state, look=False), **fixed), unbroken), step
 
 
 LOST = {
@@ -152,6 +152,25 @@ def test_the_early_stop_counts_on():
         assert same(again, unbroken) and again.callbacks[0].best_epoch == 2
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_it_goes_on_in_the_middle_of_an_epoch():
+    def run(at):
+        net = network().cuda()
+        stopping = EarlyStopping(2)
+        trainer = Trainer(
+            net, MSE, make_optimizer("adam", net, 0.01), epochs=EPOCHS, batch_size=8, callbacks=[stopping, at]
+        )
+        trainer.fit(rows().to(torch.device("cuda")), rows(20, seed=3).to(torch.device("cuda")))
+        return trainer
+
+    unbroken = run(look := At())
+    for step in (1, STEPS + 2, (STEPS, "end")):
+        data, tensors = through_json(look.taken[step])
+        state = data, {name: value.cpu() for name, value in tensors.items()}  # as from a file
+        assert same(run(At(state, look=False)), unbroken), step
+
+
 leaves = (
     some.none()
     | some.booleans()
@@ -182,6 +201,7 @@ def alike(a, b):
     return type(a) is type(b) and (a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b)))
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees)
 def test_any_tree_comes_back(tree):
     tensors = {}

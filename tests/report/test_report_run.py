@@ -24,9 +24,10 @@ def test_a_stop_after_training_keeps_the_model(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "build_record", stop)
-    with pytest.raises(KeyboardInterrupt, match=r"training was done: the model is in .*model\.glia"):
+    said = r"training was done: the model is in .*model\.glia; there is no report; glia fit --resume .*run goes on"
+    with pytest.raises(KeyboardInterrupt, match=said):
         module.fit_run(settings(tmp_path / "run"), quiet=True, source=table())
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["model.glia"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoints", "model.glia", "settings.toml"]
     alone = glia.fit(table(), "y", epochs=2)
     rows = table().drop("y")
     np.testing.assert_array_equal(glia.load(tmp_path / "run/model.glia").predict_proba(rows), alone.predict_proba(rows))

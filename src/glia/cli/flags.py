@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
@@ -24,7 +24,14 @@ _QUIET = typer.Option("--quiet", "-q", help="Print nothing but errors.")
 _JSON = typer.Option("--json", help="Print the result as one JSON object.")
 
 
-def verb(cls: type[S], *positional: str) -> Callable[[Callable[[S, Terminal], None]], Callable[..., None]]:
+def read_settings(cls: type[S], chosen: dict[str, Any], config: str | None) -> S:
+    """Return the settings that flags and a file say, the flags counting before the file."""
+    return cls(**chosen) if config is None else cls.from_toml(config, **chosen)
+
+
+def verb(
+    cls: type[S], *positional: str, options: Mapping[str, Any] | None = None, read: Callable[..., S] = read_settings
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a Typer command of a function of settings and terminal.
 
     Parameters
@@ -33,21 +40,27 @@ def verb(cls: type[S], *positional: str) -> Callable[[Callable[[S, Terminal], No
         The settings class; every field becomes a flag, or an argument where it is in ``positional``.
     *positional : str
         Fields that are given without a flag, in order.
+    options : mapping, optional
+        Further options that are no settings: name → annotation for Typer. ``read`` and the function get them by name.
+    read : callable
+        ``(cls, chosen, config, **options) → settings``.
     """
+    extra = dict(options or {})
 
-    def make(work: Callable[[S, Terminal], None]) -> Callable[..., None]:
+    def make(work: Callable[..., None]) -> Callable[..., None]:
         def command(*, config: str | None, quiet: bool, json: bool, **values: Any) -> None:
             terminal = Terminal(quiet=quiet, json=json, command=shlex.join(["glia", *invocation.words.get()]))
+            more = {name: values.pop(name) for name in extra}
             given = {name: value for name, value in values.items() if value not in (None, (), [])}
             chosen = {name: from_text(name, cls.model_fields[name], value) for name, value in given.items()}
             try:
                 with plain_warnings(quiet=quiet or json):
-                    work(cls(**chosen) if config is None else cls.from_toml(config, **chosen), terminal)
+                    work(read(cls, chosen, config, **more), terminal, **more)
             except KeyboardInterrupt as error:
                 raise Interrupted(str(error)) from error
 
         command.__doc__ = work.__doc__
-        command.__signature__ = inspect.Signature(_parameters(cls, positional))  # type: ignore[attr-defined]
+        command.__signature__ = inspect.Signature(_parameters(cls, positional, extra))  # type: ignore[attr-defined]
         command.__annotations__ = {name: p.annotation for name, p in command.__signature__.parameters.items()}  # type: ignore[attr-defined]
         return command
 
@@ -59,18 +72,22 @@ def flag_of(name: str, field: FieldInfo) -> str:
     return extra_of(field, "flag") or f"--{name.replace('_', '-')}"
 
 
-def _parameters(cls: type[Settings], positional: tuple[str, ...]) -> list[inspect.Parameter]:
+def _parameters(cls: type[Settings], positional: tuple[str, ...], extra: dict[str, Any]) -> list[inspect.Parameter]:
     rest = [name for name in cls.model_fields if name not in positional]
     made = [
         _parameter(name, Annotated[_kind(cls.model_fields[name]), _info(cls, name, name in positional)])
         for name in (*positional, *rest)
     ]
     common = {
+        **extra,
         "config": Annotated[str | None, _CONFIG],
         "quiet": Annotated[bool, _QUIET],
         "json": Annotated[bool, _JSON],
     }
-    return [*made, *(_parameter(name, kind, False if name != "config" else None) for name, kind in common.items())]
+    return [
+        *made,
+        *(_parameter(name, kind, False if name in ("quiet", "json") else None) for name, kind in common.items()),
+    ]
 
 
 def _parameter(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:

@@ -10,7 +10,8 @@ from typing import Any
 from glia.core.results import Result
 from glia.core.results import Table as Printed
 from glia.data.read import read
-from glia.data.schema import Schema
+from glia.data.roles_overview import FEW, LONG
+from glia.data.schema import Column, Schema
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,14 @@ class SchemaResult(Result):
     def tables(self) -> list[Printed]:
         """Return one table of columns and, where there are any, one of findings."""
         columns = tuple(
-            (c.name, c.role, c.dtype, c.missing, c.unique, ". ".join(part for part in (c.reason, c.note) if part))
+            (
+                c.name,
+                c.role,
+                c.dtype,
+                c.missing,
+                _distinct(c, self.schema.rows),
+                ". ".join(part for part in (c.reason, c.note) if part),
+            )
             for c in self.schema.columns
         )
         tables = [Printed("Columns", ("column", "role", "type", "missing", "distinct", "why"), columns)]
@@ -54,6 +62,12 @@ class SchemaResult(Result):
             rows = tuple((f.severity, f.code, f.column or "", f.message) for f in self.schema.warnings)
             tables.append(Printed("Findings", ("severity", "finding", "column", "what"), rows))
         return tables
+
+
+def _distinct(column: Column, rows: int) -> int | str:
+    """Return the number of distinct values; of long tables, large ones are estimates, those of identifiers excepted."""
+    about = rows >= LONG and column.unique > FEW and column.role != "id"
+    return f"about {column.unique:,}" if about else column.unique
 
 
 def describe(

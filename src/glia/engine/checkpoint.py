@@ -171,6 +171,7 @@ def _content(state: State, good: State | None, about: dict[str, Any]) -> Iterato
                 types[part + name] = str(tensor.dtype).removeprefix("torch.")
     head = {"version": VERSION, "about": about, "types": types, **{part: tree for part, (tree, _) in states.items()}}
     text = json.dumps(head, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    text += b" " * (-(len(_MAGIC) + _LENGTH + len(text)) % 64)  # tensors that lie aligned are not copied when read
     strictjson.parse(text)  # what could not be read again must not take the place of what can
     digest = hashlib.sha256()
     for piece in (_MAGIC + len(text).to_bytes(_LENGTH, "little") + text, modeltensors.dump(arrays)):

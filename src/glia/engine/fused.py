@@ -140,7 +140,7 @@ class FusedGradient:
     def _by_autograd(self, layers: DensePass, y: Tensor, weight: Tensor | None) -> Tensor:
         """Differentiate the loss alone."""
         with torch.enable_grad():
-            output = layers.output.detach().requires_grad_()
+            output = layers.output.detach().clone().requires_grad_()  # a user's loss may keep it
             losses = self.loss(output, y)
             loss = losses.mean() if weight is None else (losses * weight).mean()
             layers.output_gradient.copy_(torch.autograd.grad(loss, output)[0])

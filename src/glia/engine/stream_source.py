@@ -27,6 +27,13 @@ class StreamSource:
         Most rows of a pool. Two pools are held at once: one is trained on while the other is filled.
     device : torch.device, optional
         Where the batches go.
+    shape : tuple of int
+        Shape of one row's inputs.
+
+    Attributes
+    ----------
+    x : Tensor
+        No rows, (0, *shape): what rows in memory say by theirs, their shape and device.
 
     Notes
     -----
@@ -34,8 +41,11 @@ class StreamSource:
     middle reads only what is left of it. The thread ends with the epoch, also when the epoch is left early or fails.
     """
 
-    def __init__(self, blocks: Blocks, pool_rows: int, device: torch.device | None = None) -> None:
+    def __init__(
+        self, blocks: Blocks, pool_rows: int, device: torch.device | None = None, shape: tuple[int, ...] = ()
+    ) -> None:
         self.blocks, self.pool_rows, self.device = blocks, pool_rows, device or torch.device("cpu")
+        self.x = torch.empty((0, *shape), device=self.device)
         self._rows = int(blocks.counts.sum())
 
     def __len__(self) -> int:

@@ -16,14 +16,17 @@ from glia.core.hardware import pick_device
 from glia.core.protocols import Task
 from glia.core.seeds import derive
 from glia.engine.history import History
-from glia.estimators.choices import SMALL, choose
+from glia.engine.rows import Rows
+from glia.estimators.choices import SMALL, Choices, choose
 from glia.estimators.holdout import hold_out
 from glia.estimators.inference import network_outputs
 from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take, without_zeros
+from glia.estimators.population_fit import build_members, check_members, fit_members, member_outputs
 from glia.estimators.prepared import PreparedEstimator
 from glia.estimators.targets import as_array
 from glia.estimators.training import build_network, to_rows, train_network
 from glia.nn import Spec
+from glia.nn.ensemble import MeanNetwork
 from glia.objectives import Objective, ResolvedObjective
 
 Floats = NDArray[np.float64]
@@ -42,6 +45,8 @@ class NetworkEstimator(PreparedEstimator):
         Epochs that were run.
     choices_ : dict
         What was chosen for each setting that was "auto", and why.
+    events_ : list of dict
+        What went wrong in training and was put right; also where it was cut off and taken up again.
     """
 
     network: Any
@@ -50,6 +55,9 @@ class NetworkEstimator(PreparedEstimator):
     early_stopping: Any
     random_state: Any
     warm_start: bool
+    checkpoint: Any
+    members: Any
+    bootstrap: bool
     network_: nn.Module
     history_: History
     target_: Any
@@ -86,14 +94,15 @@ class NetworkEstimator(PreparedEstimator):
         if complete is not None:
             rows, values = take(rows, complete), values[complete]
             weight = None if weight is None else weight[complete]
-        if not (self.warm_start and hasattr(self, "network_")):
+        fresh = not (self.warm_start and hasattr(self, "network_"))
+        if fresh:
             self.target_ = self._new_target(values)
             onehot = not isinstance(self.network, (str, Spec))
             x = self._fit_preparation(rows, values, onehot=onehot)
             self._build(x, weight is not None)
         else:
             x = self._transform(rows)
-        self._train(x, values, weight, valid)
+        self._train(x, values, weight, valid, checkpoint=self.checkpoint if fresh else None)
         self._kept = None
         return self
 
@@ -109,6 +118,8 @@ class NetworkEstimator(PreparedEstimator):
         classes : array-like, optional
             All classes that will ever come; needed in the first call where its rows lack some.
         """
+        if check_members(self.members) > 1:
+            raise InputError("partial_fit needs one network", f"members={self.members!r}", "use fit, or members=1")
         first = not hasattr(self, "network_")
         rows = self._read_new(X) if first else self._read_known(X)
         values = self._check_y(y)
@@ -155,7 +166,14 @@ class NetworkEstimator(PreparedEstimator):
         outputs = self._resolved.out_features(self.target_.outputs)
         choices = choose(self.get_params(deep=False), rows=len(x), task=self.task_, layout=self.layout_)
         self.spec_ = choices.network
-        self.network_ = build_network(choices, self.layout_, outputs, self._seed(), x).to(self._device)
+        members, seed = check_members(self.members), self._seed()
+        if members == 1:
+            network = build_network(choices, self.layout_, outputs, seed, x)
+        else:
+            network = build_members(
+                choices, self.layout_, outputs, seed, x, task=self.task_, members=members, bootstrap=self.bootstrap
+            )
+        self.network_ = network.to(self._device)
 
     def _resolve(self, weighted: bool = False) -> None:
         objective = Objective() if self.objective == "auto" else self.objective
@@ -171,6 +189,7 @@ class NetworkEstimator(PreparedEstimator):
         params: dict[str, Any] | None = None,
         *,
         further: bool = False,
+        checkpoint: Any = None,
     ) -> None:
         params = params or self.get_params(deep=False)
         choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_)
@@ -179,6 +198,9 @@ class NetworkEstimator(PreparedEstimator):
         if valid is not None:
             held_y = self._check_y(valid[1])
             held = to_rows(self._transform(valid[0]), self.target_.encode(held_y), None, self._device)
+        if isinstance(self.network_, MeanNetwork):
+            self._train_members(self.network_, choices, train, held, checkpoint)
+            return
         before = list(self.history_) if further else []
         rule = repr((choices.optimizer, choices.lr))
         kept = getattr(self, "_kept", None) if further else None
@@ -192,12 +214,33 @@ class NetworkEstimator(PreparedEstimator):
             precision=self.precision,
             verbose=self.verbose,
             optimizer=kept[1] if kept and kept[0] == rule else None,
+            checkpoint=checkpoint,
         )
         self._kept = rule, trainer.optimizer
         self.history_ = History([*before, *({**e, "epoch": e["epoch"] + len(before)} for e in history)])
         self.choices_, self.n_iter_ = choices.why, len(self.history_)
         self.stop_reason_, self.best_epoch_ = trainer.stop_reason, stopping.best_epoch or len(self.history_)
-        self.interrupted_ = trainer.stop_reason == "interrupted"
+        self.interrupted_, self.events_ = trainer.stop_reason == "interrupted", trainer.events
+        self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
+
+    def _train_members(
+        self, network: MeanNetwork, choices: Choices, train: Rows, held: Rows | None, checkpoint: Any
+    ) -> None:
+        history, trainer, best = fit_members(
+            network,
+            self._resolved,
+            choices,
+            train,
+            held,
+            seed=self._seed("training"),
+            precision=self.precision,
+            verbose=self.verbose,
+            bootstrap=self.bootstrap,
+            checkpoint=checkpoint,
+        )
+        self.history_, self.choices_, self.n_iter_ = history, choices.why, len(history)
+        self.stop_reason_, self.best_epoch_ = trainer.stop_reason, best or len(history)
+        self.interrupted_, self.events_ = trainer.stop_reason == "interrupted", trainer.events
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
 
     def _seed(self, *names: str) -> int:
@@ -210,6 +253,22 @@ class NetworkEstimator(PreparedEstimator):
         """Return raw network outputs for rows, (N, O)."""
         check_is_fitted(self, "network_")
         return network_outputs(self.network_, self.prepare(X))
+
+    def _member_outputs(self, X: Any) -> NDArray[np.float32]:
+        """Return raw outputs of every member, (K, N, O)."""
+        check_is_fitted(self, "network_")
+        return member_outputs(self.network_, self.prepare(X))
+
+    def predict_spread(self, X: Any) -> Floats:
+        """Return the standard deviation over the members of what ``predict_members`` returns.
+
+        Where members disagree the training rows did not settle the matter: the model does not know. 0 for one member.
+        """
+        return np.asarray(self.predict_members(X).std(axis=0))
+
+    def predict_members(self, X: Any) -> Floats:
+        """Return every member's own predictions, with the members on the first axis."""
+        raise TypeError(f"{type(self).__name__} does not say what its members predict")
 
     def prepare(self, X: Any) -> Tensor:
         """Return rows as the network takes them, (N, *shape), on the network's device."""

@@ -57,6 +57,14 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         0 is silent; 1 draws a progress line in a terminal.
     warm_start : bool
         Go on from the fitted weights in the next ``fit``.
+    checkpoint : path-like, Checkpoints or None
+        Folder in which ``fit`` keeps its state every minute, and from which the same fit (settings, rows and a fixed
+        ``random_state``) goes on to the same bits after it was killed. One folder for one fit. ``partial_fit``, and
+        ``fit`` that goes on from fitted weights, ignore it.
+    members : int
+        How many networks are trained at once; they differ in their random start, and probabilities are averaged.
+    bootstrap : bool
+        Whether each member learns from a bootstrap sample of its own (bagging).
 
     Attributes
     ----------
@@ -85,6 +93,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         random_state: Any = 0,
         verbose: int = 0,
         warm_start: bool = False,
+        checkpoint: Any = None,
+        members: int = 1,
+        bootstrap: bool = False,
     ) -> None:
         self.network, self.preparation, self.objective = network, preparation, objective
         self.optimizer, self.lr, self.schedule = optimizer, lr, schedule
@@ -92,6 +103,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         self.validation_fraction, self.class_weight = validation_fraction, class_weight
         self.effort, self.precision, self.device = effort, precision, device
         self.random_state, self.verbose, self.warm_start = random_state, verbose, warm_start
+        self.checkpoint, self.members, self.bootstrap = checkpoint, members, bootstrap
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -102,7 +114,14 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
 
     def predict_proba(self, X: Any) -> Floats:
         """Return calibrated probabilities, (N, C) in the order of ``classes_``, or (N, L) for several labels."""
-        scores = torch.from_numpy(self._outputs(X)).double() / self.temperature_
+        return self._probabilities(self._outputs(X))
+
+    def predict_members(self, X: Any) -> Floats:
+        """Return the probabilities of every member, (K, N, C), or (K, N, L) for several labels."""
+        return np.stack([self._probabilities(outputs) for outputs in self._member_outputs(X)])
+
+    def _probabilities(self, outputs: NDArray[np.float32]) -> Floats:
+        scores = torch.from_numpy(outputs).double() / self.temperature_
         if self.task_ == "multiclass":
             return probabilities(scores, self.task_, self._resolved.loss).numpy()
         # The sigmoid as a softmax over (0, score): torch's sigmoid rounds the last few elements of an array in another

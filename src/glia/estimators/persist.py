@@ -27,9 +27,11 @@ from glia.engine.optimizer_settings import Optimizer
 from glia.engine.schedules import schedules
 from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
+from glia.estimators.population_fit import check_members, count_members
 from glia.estimators.regressor import Regressor
 from glia.estimators.targets import ClassTarget, ValueTarget
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
+from glia.nn.ensemble import MeanNetwork
 from glia.objectives import Loss, Objective
 from glia.objectives.losses import loss_from_dict
 
@@ -86,7 +88,9 @@ def _array(value: torch.Tensor) -> NDArray[Any]:
 
 def _fitted(estimator: Any) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "params": {name: _plain(value) for name, value in estimator.get_params(deep=False).items()},
+        "params": {
+            name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "checkpoint"
+        },
         "n_features_in": int(estimator.n_features_in_),
         "feature_names_in": [str(n) for n in getattr(estimator, "feature_names_in_", [])],
         "from_table": estimator._from_table,
@@ -217,12 +221,18 @@ def _rebuild_network(
         for k, v in archive.tensors.items()
         if k.startswith(_NETWORK)
     }
+    members = count_members(weights) if check_members(estimator.members) > 1 else 0
+
+    def build() -> torch.nn.Module:
+        made = [estimator.spec_.build(estimator.layout_, outputs) for _ in range(max(members, 1))]
+        return MeanNetwork(made, estimator.target_.task) if members else made[0]
+
     if network is None:
         with torch.device("meta"):  # a small file cannot ask for a huge network: its weights must be there
-            planned = estimator.spec_.build(estimator.layout_, outputs).state_dict()
+            planned = build().state_dict()
         if {k: v.shape for k, v in planned.items()} != {k: v.shape for k, v in weights.items()}:
             raise ValueError("the weights are not those of the network")
-    module = estimator.spec_.build(estimator.layout_, outputs)
+    module = build()
     module.load_state_dict(weights)
     estimator._device = device
     estimator.network_ = module.to(device).eval()

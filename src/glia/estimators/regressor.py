@@ -31,7 +31,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         Loss and penalties; "auto" is the squared error. Targets are standardised unless the loss needs their own units.
     validation_fraction : float
         Share of the rows held out for early stopping and for the intervals, in [0, 1); none are below 100 rows.
-    effort, precision, device, random_state, verbose, warm_start
+    effort, precision, device, random_state, verbose, warm_start, checkpoint, members, bootstrap
         As in ``Classifier``.
 
     Attributes
@@ -60,6 +60,9 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         random_state: Any = 0,
         verbose: int = 0,
         warm_start: bool = False,
+        checkpoint: Any = None,
+        members: int = 1,
+        bootstrap: bool = False,
     ) -> None:
         self.network, self.preparation, self.objective = network, preparation, objective
         self.optimizer, self.lr, self.schedule = optimizer, lr, schedule
@@ -67,10 +70,15 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         self.validation_fraction = validation_fraction
         self.effort, self.precision, self.device = effort, precision, device
         self.random_state, self.verbose, self.warm_start = random_state, verbose, warm_start
+        self.checkpoint, self.members, self.bootstrap = checkpoint, members, bootstrap
 
     def predict(self, X: Any) -> Floats:
         """Return predicted values in the target's units, (N,) or (N, T)."""
         return self._values(self._outputs(X))
+
+    def predict_members(self, X: Any) -> Floats:
+        """Return the values that every member predicts, (K, N) or (K, N, T)."""
+        return np.stack([self._values(outputs) for outputs in self._member_outputs(X)])
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Floats, Floats]:
         """Return lower and upper bounds, each shaped like ``predict(X)``, that cover new rows at the stated rate.

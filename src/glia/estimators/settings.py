@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
+from glia.engine.intervals import read_interval
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -67,6 +68,9 @@ class FitSettings(Settings):
         None, "balanced gives rare classes the weight of common ones", group=_OBJECTIVE
     )
 
+    members: Count = setting(1, "networks trained at once and averaged", group=_NETWORK)
+    bagging: bool = setting(False, "each member learns from its own bootstrap sample (bagging)", group=_NETWORK)
+
     optimizer: str = setting("auto", "optimizer by name", group=_TRAINING)
     lr: Auto | Rate = setting("auto", "learning rate", group=_TRAINING)
     schedule: str = setting("auto", "learning-rate schedule by name", group=_TRAINING)
@@ -88,6 +92,9 @@ class FitSettings(Settings):
         5, "shuffles per column for permutation importance; 0 to leave it out", group=_JUDGING
     )
 
+    checkpoint_every: str = setting(
+        "60s", "how often the state of the training is kept: 30s, 10min, 2h, 5 epochs, or none", group=_MACHINE
+    )
     precision: Auto | Literal["float32", "bfloat16"] = setting("auto", "number format", group=_MACHINE)
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:0, mps", group=_MACHINE)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(0, "the one seed of everything random", group=_MACHINE)
@@ -100,6 +107,7 @@ class FitSettings(Settings):
     @model_validator(mode="after")
     def _fit_together(self) -> FitSettings:
         """Check what no field can say alone."""
+        read_interval(self.checkpoint_every)
         if self.test_fraction + self.validation_fraction >= 1:
             raise InputError(
                 "some rows must remain for training",

@@ -15,6 +15,7 @@ from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.data import Split, Table, check_target, infer_task, read, split_rows
 from glia.data.preparation import Preparation
+from glia.engine.checkpointing import Checkpoints
 from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.classifier import Classifier
 from glia.estimators.regressor import Regressor
@@ -85,7 +86,12 @@ def fit(data: Any, target: str | list[str], **settings: Any) -> Any:
 
 
 def fit_table(
-    settings: FitSettings, source: Any = None, *, verbose: int = 0, say: Callable[[str], None] = lambda line: None
+    settings: FitSettings,
+    source: Any = None,
+    *,
+    verbose: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    checkpoint: Checkpoints | None = None,
 ) -> TableFit:
     """Read, split and fit as the settings say; ``say`` is told what is going on."""
     start = time.perf_counter()
@@ -121,13 +127,14 @@ def fit_table(
         random_state=settings.seed,
     )
     read_seconds = time.perf_counter() - start
-    estimator = make_estimator(settings, task, verbose)
+    estimator = make_estimator(settings, task, verbose).set_params(checkpoint=checkpoint)
     say(f"training on {len(split.train):,} rows, {len(table.schema.inputs())} columns ({task})")
     found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds})
     start = time.perf_counter()
     rows, values = found.part("train")
     part = None if weight is None else weight[split.train]
     estimator.fit(rows, values, part, validation=found.part("valid") if len(split.valid) else None)
+    estimator.set_params(checkpoint=None)  # the folder is this fit's, and not of one that may follow
     estimator.split_, estimator.target_name_ = split, settings.target
     found.timings["fit"] = time.perf_counter() - start
     return found
@@ -234,7 +241,8 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
         "epochs": settings.epochs, "validation_fraction": settings.validation_fraction,
         "early_stopping": "auto" if settings.early_stopping is True else settings.early_stopping,
         "effort": settings.effort, "precision": settings.precision, "device": settings.device,
-        "random_state": settings.seed, "verbose": verbose,
+        "random_state": settings.seed, "verbose": verbose, "members": settings.members,
+        "bootstrap": settings.bagging,
     }  # fmt: skip
     if task == "regression":
         return Regressor(**common)

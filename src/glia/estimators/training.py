@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,9 @@ from glia.core.hardware import choose_threads, threads
 from glia.core.protocols import Task
 from glia.core.seeds import seeded
 from glia.engine.callbacks import Callback, EarlyStopping
+from glia.engine.checkpointing import Checkpointing, as_checkpoints
+from glia.engine.events import trouble
+from glia.engine.fingerprint import fingerprint
 from glia.engine.history import History
 from glia.engine.loop import Trainer
 from glia.engine.progress import Progress
@@ -42,19 +46,22 @@ def build_network(choices: Choices, layout: Any, outputs: int, seed: int, x: NDA
     return network
 
 
-class _Reporter(Callback):
+class Reporter(Callback):
     """Draws the history as a progress line."""
 
     def __init__(self, progress: Progress, rows: int) -> None:
         self.progress, self.rows = progress, rows
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        """Begin the line."""
         self.progress.start(trainer.epochs, self.rows)
 
     def on_epoch_end(self, trainer: Trainer, entry: dict[str, Any]) -> None:
+        """Show an epoch's figures."""
         self.progress.update(entry)
 
     def on_fit_end(self, trainer: Trainer) -> None:
+        """End the line."""
         self.progress.finish()
 
 
@@ -78,17 +85,24 @@ def train_network(
     precision: str,
     verbose: int,
     optimizer: torch.optim.Optimizer | None = None,
+    checkpoint: Any = None,
 ) -> tuple[History, Trainer, EarlyStopping]:
-    """Train in place; return the history, and what ran it. An ``optimizer`` goes on with what it has gathered.
+    """Train in place; return the history, and what ran it.
+
+    An ``optimizer`` goes on with what it has gathered. With ``checkpoint``, a folder or ``Checkpoints``, the fit
+    is kept there while it runs, and goes on where the same fit was cut off.
 
     Raises
     ------
     TrainingError
         If the loss stops being finite.
+    InputError
+        If ``checkpoint`` holds another fit's state.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise InputError("precision must be auto, float32 or bfloat16", f"precision={precision!r}")
     stopping = EarlyStopping(choices.patience)
+    kept = keeping(checkpoint, network, objective, choices, (train, valid), f"{seed} {precision}")
     trainer = Trainer(
         network,
         objective.loss,
@@ -100,15 +114,47 @@ def train_network(
         clip=choices.optimizer.clip(),
         precision="bfloat16" if precision == "bfloat16" else "float32",
         metrics=row_metrics(objective.task),
-        callbacks=[stopping, _Reporter(Progress(verbose), len(train))],
+        callbacks=[stopping, Reporter(Progress(verbose), len(train)), *kept],
         random_state=seed,
     )
-    # Forward and backward cost about six operations per weight and row.
-    work = 6 * count_parameters(network) * min(choices.batch_size, len(train))
-    with threads(min(choose_threads(work), torch.get_num_threads())):  # never more than the user allowed
+    with threads(step_threads(network, train, choices.batch_size)):
         history = trainer.fit(train, valid)
     if trainer.stop_reason == "interrupted":
         warnings.warn(
             f"training was interrupted in epoch {trainer.epoch + 1}; the best weights so far are kept", stacklevel=4
         )
+    if said := trouble(trainer.events):
+        warnings.warn(f"training went on after trouble: {said}", stacklevel=4)
     return history, trainer, stopping
+
+
+def step_threads(network: nn.Module, train: Rows, batch_size: int) -> int:
+    """Return the threads for a step of this network: by its operations, never more than the user allowed.
+
+    Forward and backward cost about six operations per weight and row; in rows of several axes weights are used at
+    every position (all axes but the last).
+    """
+    positions = math.prod(train.x.shape[1:-1])
+    work = 6 * count_parameters(network) * min(batch_size, len(train)) * positions
+    return min(choose_threads(work), torch.get_num_threads())
+
+
+def keeping(
+    checkpoint: Any,
+    network: nn.Module,
+    objective: ResolvedObjective,
+    choices: Choices,
+    rows: tuple[Rows, Rows | None],
+    seed: str,
+) -> list[Checkpointing]:
+    """Return the callback that keeps the state of this very fit, where that is wanted."""
+    checkpoints = as_checkpoints(checkpoint)
+    if checkpoints is None:
+        return []
+    settings = {
+        "loss": objective.loss, "penalties": objective.penalties, "optimizer": choices.optimizer, "lr": choices.lr,
+        "schedule": choices.schedule, "batch_size": choices.batch_size, "epochs": choices.epochs,
+        "patience": choices.patience, "layers": network, "seed and precision": seed,
+    }  # fmt: skip
+    made = fingerprint(settings, initial_weights=network.state_dict(), training_rows=rows[0], validation_rows=rows[1])
+    return [checkpoints.callback(made)]

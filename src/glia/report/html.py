@@ -14,6 +14,7 @@ from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 
 from glia.core.results import jsonable
+from glia.engine.events import event_lines
 from glia.report import words
 from glia.report.charts import miniature
 from glia.report.figures import (
@@ -104,6 +105,7 @@ def _environment() -> Environment:
         "block": _block,
         "cell": _cell,
         "duration": _duration,
+        "events": event_lines,
         "headed": words.headed,
         "label": words.label,
         "nbsp": lambda text: str(text).replace(" %", "\u00a0%"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import time
@@ -22,6 +21,8 @@ from glia.core.errors import InputError
 from glia.core.files import atomic_path, write_json, write_text
 from glia.core.results import jsonable
 from glia.data import Schema, Split
+from glia.engine.checkpointing import Checkpoints
+from glia.engine.intervals import Every, read_interval
 from glia.estimators.baselines import Baseline, fit_baselines
 from glia.estimators.persist import save
 from glia.estimators.settings import FitSettings
@@ -32,6 +33,7 @@ from glia.objectives import coverage, evaluate, metrics, metrics_for, paired_dif
 from glia.objectives.evaluation import EvaluationResult
 from glia.report.evidence import curves, data_profile, hardest_rows, weak_groups
 from glia.report.html import render
+from glia.report.run_folder import OUTPUTS, RunFolder
 from glia.report.verdict import verdict
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "polars")
@@ -62,47 +64,52 @@ class _Judged:
         return self.prediction
 
 
-def fit_run(settings: FitSettings, *, quiet: bool = False, command: str = "", source: Any = None) -> Run:
+def fit_run(
+    settings: FitSettings, *, quiet: bool = False, command: str = "", source: Any = None, resume: bool = False
+) -> Run:
     """Fit as the settings say and write the run's folder.
+
+    A run that was killed goes on when it is run again in its folder; with ``resume``, other settings are refused there.
 
     Raises
     ------
     InputError
-        If the data or settings cannot be used; nothing is then written.
+        If the data or settings cannot be used; nothing is then left behind.
     KeyboardInterrupt
         After Ctrl-C during training; the best weights so far are saved, and the message says where.
     """
     say = _speaker(quiet)
-    folder = Path(settings.out)
-    check_folder(folder)
+    folder = RunFolder(settings.out)
+    folder.check()
     began = time.perf_counter()
-    fitted = fit_table(settings, source, verbose=0 if quiet else 1, say=say)
-    model = folder / "model.glia"
+    with folder.running(settings, command, resumed=resume):
+        checkpoint = None
+        if read_interval(settings.checkpoint_every) != Every():
+            checkpoint = Checkpoints(folder.checkpoints, settings.checkpoint_every, replace=not resume, say=say)
+        fitted = fit_table(settings, source, verbose=0 if quiet else 1, say=say, checkpoint=checkpoint)
+        record = _judge(fitted, settings, folder, say)
+        record["timings"]["total"] = time.perf_counter() - began
+        say("writing the model and the report")
+        files = _write(folder.path, fitted, settings, record)
+    folder.finish()
+    return Run(record, folder.path, record["verdict"], files)
+
+
+def _judge(fitted: TableFit, settings: FitSettings, folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return the record of the fit; after Ctrl-C, in training or now, keep the model and say where it is."""
+    model = folder.path / "model.glia"
     if fitted.estimator.interrupted_:
         if not fitted.estimator.n_iter_:
-            raise KeyboardInterrupt("before the first epoch was done; nothing was written")
+            raise KeyboardInterrupt(f"before the first epoch was done; {folder.go_on or 'nothing was written'}")
         save(fitted.estimator, model, target=settings.target)
-        raise KeyboardInterrupt(f"the best weights so far (epoch {fitted.estimator.best_epoch_}) are in {model}")
+        weights = f"the best weights so far (epoch {fitted.estimator.best_epoch_}) are in {model}"
+        raise KeyboardInterrupt("; ".join(part for part in (weights, folder.go_on) if part))
     try:
-        record = build_record(fitted, settings, command, say)
+        return build_record(fitted, settings, folder.begun().get("command", ""), say)
     except KeyboardInterrupt:
         save(fitted.estimator, model, target=settings.target)
-        raise KeyboardInterrupt(f"training was done: the model is in {model}; there is no report") from None
-    record["timings"]["total"] = time.perf_counter() - began
-    say("writing the model and the report")
-    files = _write(folder, fitted, settings, record)
-    return Run(record, folder, record["verdict"], files)
-
-
-def check_folder(folder: Path) -> None:
-    """Raise an ``InputError`` unless files can be written there: better now than after the training."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError("out must be a folder", f"the file {str(folder)!r}", "choose another name")
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(
-            "the folder of an output must be writable", f"{str(folder)!r}, below {str(there)!r}", "choose another path"
-        )
+        done = f"training was done: the model is in {model}; there is no report"
+        raise KeyboardInterrupt("; ".join(part for part in (done, folder.go_on) if part)) from None
 
 
 def build_record(
@@ -174,6 +181,7 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
             "best_epoch": estimator.best_epoch_,
             "seconds": fitted.timings["fit"],
             "stopped": estimator.stop_reason_,
+            "events": estimator.events_,
         },
         "primary": primary_metric(fitted.task).name,
         "metric_info": info,
@@ -372,8 +380,7 @@ def _metric_data(result: EvaluationResult, intervals: bool) -> dict[str, dict[st
 
 
 def _write(folder: Path, fitted: TableFit, settings: FitSettings, record: dict[str, Any]) -> dict[str, Path]:
-    names = ("model.glia", "report.html", "run.json", "history.jsonl", "settings.toml", "predictions.parquet")
-    files = {name.partition(".")[0]: folder / name for name in names}
+    files = {name.partition(".")[0]: folder / name for name in OUTPUTS}
     record["files"] = {name: path.name for name, path in files.items()}
     save(fitted.estimator, files["model"], target=settings.target)
     with atomic_path(files["predictions"]) as aside:

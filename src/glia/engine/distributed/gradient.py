@@ -196,10 +196,18 @@ class Overlapped:
     ) -> None:
         kept = [p for p in network.parameters() if p.requires_grad]
         self._network, self._part = network, part
-        self._ddp = DistributedDataParallel(network, gradient_as_bucket_view=True, forward_sync_buffers=False)
+        self._full = sum(p.numel() * p.element_size() for p in kept)
+        # PowerSGD sends several messages for a bucket, the later ones when the earlier have come; by gloo those of two
+        # buckets might then overtake each other, on one worker and not on the next. One bucket has but one order.
+        whole = compression == "powersgd" and kept[0].device.type == "cpu"
+        self._ddp = DistributedDataParallel(
+            network,
+            gradient_as_bucket_view=True,
+            forward_sync_buffers=False,
+            bucket_cap_mb=1 + self._full // 2**20 if whole else None,
+        )
         self._autograd = Autograd(self._ddp, loss, bfloat16=bfloat16)
         self._loss = LossMessage(interrupts, kept[0].device)
-        self._full = sum(p.numel() * p.element_size() for p in kept)
         self._power: Any = None
         if compression == "bfloat16":
             self._full //= 2
