@@ -14,6 +14,7 @@ _HOMES = {
     "Classifier": "glia.estimators.classifier",
     "Regressor": "glia.estimators.regressor",
     "Perceptron": "glia.estimators.perceptron",
+    "Checkpoints": "glia.engine.checkpointing",
     "Preparation": "glia.data.preparation",
     "Objective": "glia.objectives",
     "Optimizer": "glia.engine.optimizer_settings",
@@ -28,6 +29,7 @@ _HOMES = {
 _PARTS = ("data", "engine", "estimators", "explain", "nn", "objectives", "report")
 
 __all__ = [
+    "Checkpoints",
     "Classifier",
     "GliaError",
     "InputError",

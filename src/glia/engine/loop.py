@@ -169,15 +169,14 @@ class Trainer:
                 self._roll_back(self.good, failed.place)
 
     def _roll_back(self, good: State, place: NonFinite) -> None:
-        events = [
-            *self.events,
-            {"event": "rolled back", "epoch": self.epoch + 1, "step": self.step, "cause": str(place)},
-        ]
-        if sum(one["event"] == "rolled back" for one in events) > ROLLBACKS:
+        before = sum(one["event"] == "rolled back" for one in self.events)
+        if before == ROLLBACKS or place.stage in ("input", "target"):  # a lower rate makes no bad value good
             raise place.error(self.epoch + 1)
-        rate = self.rate * LOWERED
+        rate, piece = self.rate * LOWERED, self.piece
+        event = {"event": "rolled back", "epoch": self.epoch + 1, "step": self.step, "cause": place.summary()}
+        events = [*self.events, {**event, "rate": rate}]
         self.restore(good)
-        self.rate, self.events = rate, [*events[:-1], {**events[-1], "rate": rate}]
+        self.rate, self.piece, self.events = rate, piece, events
 
     def _fit_epoch(self, train: Source, valid: Rows | None) -> None:
         start = time.perf_counter() - self.seconds

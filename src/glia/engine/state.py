@@ -84,4 +84,5 @@ def restore(trainer: Trainer, state: State) -> None:
         torch.cuda.set_rng_state_all([one.cpu() for one in tree["random"]["cuda"]])
     for name in _PLACE:
         setattr(trainer, name, tree["place"][name])
-    trainer.total = tree["total"]
+    total = tree["total"]
+    trainer.total = total.to(next(trainer.network.parameters()).device) if isinstance(total, Tensor) else total
