@@ -171,3 +171,10 @@ def test_dates_that_can_be_read_in_two_ways_are_reported() -> None:
 )
 def test_numbers_in_words(values: list[str], share: float, style: str) -> None:
     assert number_share(values) == (share, style)
+
+
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.Int16, pl.Int32, pl.UInt64])
+def test_dates_in_columns_of_short_whole_numbers_are_looked_for_without_overflow(dtype):
+    frame = pl.DataFrame({"date_month": pl.Series([1, 2, 3, 12] * 20, dtype=dtype), "y": list(range(80))})
+    column = next(one for one in infer_schema(frame, target="y").columns if one.name == "date_month")
+    assert column.role in ("numeric", "categorical", "ordinal")

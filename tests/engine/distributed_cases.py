@@ -137,17 +137,20 @@ class Case:
     settings: object = dict
 
     def run(self):
-        net = self.net()
+        device = torch.device(os.environ.get("GLIA_TEST_DEVICE", "cpu"))
+        net = self.net().to(device)
+        train, valid = self.data(), self.valid() if self.valid else None
+        train, valid = (part.to(device) if isinstance(part, Rows) else part for part in (train, valid))
         trainer = Trainer(
             net, self.loss, make_optimizer(self.rule, net, self.lr), epochs=self.epochs, batch_size=self.batch_size,
             random_state=5, **self.settings(),
         )  # fmt: skip
         sent = []
-        with joined(trainer, self.data(), self.valid() if self.valid else None, self.how) as (train, valid):
+        with joined(trainer, train, valid, self.how) as (train, valid):
             trainer.fit(train, valid)
             sent.append(getattr(getattr(trainer.team, "exchange", None), "sent", 0))
         return {
-            "weights": {name: value.clone() for name, value in net.state_dict().items()},
+            "weights": {name: value.cpu().clone() for name, value in net.state_dict().items()},
             "history": trainer.history.to_list(),
             "events": trainer.events,
             "stop": trainer.stop_reason,

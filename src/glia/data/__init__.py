@@ -7,6 +7,7 @@ from glia.data.read import read
 from glia.data.roles import infer_schema, learn_schema
 from glia.data.schema import Column, Finding, Role, Schema
 from glia.data.split import Split, split_rows
+from glia.data.stream import Stream
 from glia.data.table import Table
 from glia.data.targets import check_target, infer_task
 from glia.data.unify import conform, unify
@@ -18,6 +19,7 @@ __all__ = [
     "Schema",
     "SchemaResult",
     "Split",
+    "Stream",
     "Table",
     "check_target",
     "conform",

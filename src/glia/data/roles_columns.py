@@ -163,7 +163,7 @@ def _whole_code(facts: Facts, column: Column, words: set[str]) -> tuple[Column, 
 
 
 def _compact_dates(sample: pl.Series) -> bool:
-    if not sample.is_between(16_000_101, 24_001_231).all():
+    if not sample.cast(pl.Int64, strict=False).is_between(16_000_101, 24_001_231).all():  # Int8 holds no such bounds
         return False
     return sample.cast(pl.String).str.to_datetime(NUMBER_FORMAT, strict=False).null_count() <= 0.05 * len(sample)
 

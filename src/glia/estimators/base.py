@@ -15,6 +15,7 @@ from glia.core.errors import InputError
 from glia.core.hardware import pick_device
 from glia.core.protocols import Task
 from glia.core.seeds import derive
+from glia.data.stream import Stream, must_map
 from glia.engine.history import History
 from glia.engine.rows import Rows
 from glia.estimators.choices import SMALL, Choices, choose
@@ -23,6 +24,7 @@ from glia.estimators.inference import network_outputs
 from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take, without_zeros
 from glia.estimators.population_fit import build_members, check_members, fit_members, member_outputs
 from glia.estimators.prepared import PreparedEstimator
+from glia.estimators.stream_fit import fit_mapped, fit_stream
 from glia.estimators.targets import as_array
 from glia.estimators.training import build_network, to_rows, train_network
 from glia.nn import Spec
@@ -68,15 +70,18 @@ class NetworkEstimator(PreparedEstimator):
         """What is predicted."""
         return self.target_.task  # type: ignore[no-any-return]
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None) -> Any:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None
+    ) -> Any:
         """Fit to rows.
 
         Parameters
         ----------
-        X : frame, array, sparse matrix or Table (N, …)
-            Rows as they are: numbers, words, dates, missing values.
+        X : frame, array, sparse matrix or Table (N, …), or Stream
+            Rows as they are: numbers, words, dates, missing values. A ``Stream`` and a memory-mapped array that would
+            not fit into memory stay on disk.
         y : array-like (N,) or (N, T)
-            Targets.
+            Targets; of a stream the column's name, unless it knows its target.
         sample_weight : array-like (N,), optional
             At least 0; a row of weight 0 is as good as absent.
         validation : (X, y), optional
@@ -89,6 +94,10 @@ class NetworkEstimator(PreparedEstimator):
         TrainingError
             If the loss stops being finite.
         """
+        if isinstance(X, Stream):
+            return fit_stream(self, X, y)
+        if must_map(X):
+            return fit_mapped(self, X, y, sample_weight, validation)
         rows, values, weight, valid = self._parts(X, y, sample_weight, validation)
         complete = self._complete(rows)
         if complete is not None:

@@ -37,6 +37,11 @@ class FitSettings(Settings):
     )
     drop: list[str] = setting([], "columns to leave out", group=_DATA)
     weight: str | None = setting(None, "column of sample weights", group=_DATA)
+    stream: Auto | bool = setting(
+        "auto", "leave the rows on disk; auto does so with folders and with files that memory would not hold",
+        group=_DATA,
+    )  # fmt: skip
+    memory: str = setting("500MB", "memory for the rows of a stream", group=_DATA)
     max_rows: Count | None = setting(None, "read at most this many rows", group=_DATA)
 
     split: Literal["random", "group", "time"] = setting("random", "how rows are divided into parts", group=_SPLIT)

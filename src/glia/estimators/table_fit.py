@@ -20,6 +20,7 @@ from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.classifier import Classifier
 from glia.estimators.regressor import Regressor
 from glia.estimators.settings import FitSettings
+from glia.estimators.stream_table import stream_of
 from glia.nn import MLP, networks
 from glia.objectives import Objective
 
@@ -63,7 +64,7 @@ def fit(data: Any, target: str | list[str], **settings: Any) -> Any:
     Parameters
     ----------
     data : str, Path, frame, array or Table
-        A file (CSV, Parquet, Arrow, JSON lines) or rows in memory.
+        A file (CSV, Parquet, Arrow, JSON lines), a folder of them, or rows in memory.
     target : str or list of str
         The column or columns to predict.
     **settings
@@ -99,13 +100,18 @@ def fit_table(
     say(f"reading {settings.data}")
     roles: dict[str, str] = dict(settings.roles)
     roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
-    table = read(
-        settings.data if source is None else source,
-        target=settings.target,
-        roles=roles,
-        drop=settings.drop,
-        limit=settings.max_rows,
-    )
+    stream = stream_of(settings, source)
+    if stream is not None:
+        say("the rows stay on disk: looking through them once")
+        table = stream.survey().table
+    else:
+        table = read(
+            settings.data if source is None else source,
+            target=settings.target,
+            roles=roles,
+            drop=settings.drop,
+            limit=settings.max_rows,
+        )
     y, task = targets(table, settings)
     if not table.schema.inputs():
         why = "; ".join(f"{column.name}: {column.reason}" for column in table.schema.columns[:6])
@@ -115,25 +121,33 @@ def fit_table(
             "a fit needs at least 10 rows with a target", f"{len(table)} in {table.name}", "give more rows"
         )
     weight = None if settings.weight is None else weights(table.frame[settings.weight])
-    split = split_rows(
-        table,
-        y=y if y.ndim == 1 else None,
-        task=task if y.ndim == 1 else None,
-        method=method,
-        group=settings.group,
-        time=settings.time,
-        test_fraction=settings.test_fraction,
-        validation_fraction=settings.validation_fraction,
-        random_state=settings.seed,
+    split = (
+        stream.survey().split
+        if stream is not None
+        else split_rows(
+            table,
+            y=y if y.ndim == 1 else None,
+            task=task if y.ndim == 1 else None,
+            method=method,
+            group=settings.group,
+            time=settings.time,
+            test_fraction=settings.test_fraction,
+            validation_fraction=settings.validation_fraction,
+            random_state=settings.seed,
+        )
     )
     read_seconds = time.perf_counter() - start
     estimator = make_estimator(settings, task, verbose).set_params(checkpoint=checkpoint)
-    say(f"training on {len(split.train):,} rows, {len(table.schema.inputs())} columns ({task})")
+    count = len(split.train) if stream is None else len(stream)
+    say(f"training on {count:,} rows, {len(table.schema.inputs())} columns ({task})")
     found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds})
     start = time.perf_counter()
-    rows, values = found.part("train")
-    part = None if weight is None else weight[split.train]
-    estimator.fit(rows, values, part, validation=found.part("valid") if len(split.valid) else None)
+    if stream is not None:
+        estimator.fit(stream)
+    else:
+        rows, values = found.part("train")
+        part = None if weight is None else weight[split.train]
+        estimator.fit(rows, values, part, validation=found.part("valid") if len(split.valid) else None)
     estimator.set_params(checkpoint=None)  # the folder is this fit's, and not of one that may follow
     estimator.split_, estimator.target_name_ = split, settings.target
     found.timings["fit"] = time.perf_counter() - start

@@ -25,6 +25,7 @@ from glia.engine.loop import Trainer
 from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
+from glia.engine.sources import Source
 from glia.estimators.choices import Choices
 from glia.nn import as_network, count_parameters
 from glia.objectives import ResolvedObjective
@@ -78,7 +79,7 @@ def train_network(
     network: nn.Module,
     objective: ResolvedObjective,
     choices: Choices,
-    train: Rows,
+    train: Source,
     valid: Rows | None,
     *,
     seed: int,
@@ -128,7 +129,7 @@ def train_network(
     return history, trainer, stopping
 
 
-def step_threads(network: nn.Module, train: Rows, batch_size: int) -> int:
+def step_threads(network: nn.Module, train: Any, batch_size: int) -> int:
     """Return the threads for a step of this network: by its operations, never more than the user allowed.
 
     Forward and backward cost about six operations per weight and row; in rows of several axes weights are used at
@@ -144,7 +145,7 @@ def keeping(
     network: nn.Module,
     objective: ResolvedObjective,
     choices: Choices,
-    rows: tuple[Rows, Rows | None],
+    rows: tuple[Source, Rows | None],
     seed: str,
 ) -> list[Checkpointing]:
     """Return the callback that keeps the state of this very fit, where that is wanted."""

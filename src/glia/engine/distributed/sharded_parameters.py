@@ -53,7 +53,8 @@ class ShardedParameters:
         # Gathered for the forward pass, again for the backward pass, and reduced: each about one network's size.
         self.sent = 3 * parameters // dist.get_world_size() + self._loss.bytes
         move(trainer, self.network, self.mesh)
-        for p in self._whole.parameters():
+        self._freed = [p for p in self._whole.parameters() if p.untyped_storage().resizable()]
+        for p in self._freed:
             p.untyped_storage().resize_(0)
 
     @property
@@ -85,15 +86,12 @@ class ShardedParameters:
     @torch.no_grad()
     def close(self) -> None:
         """Put the weights, whole, into the given network and give the trainer back to it."""
-        for p in self._whole.parameters():
-            p.untyped_storage().resize_(_bytes(p))
+        for p in self._freed:
+            needed = (int(p.storage_offset()) + p.numel()) * p.element_size()
+            p.untyped_storage().resize_(max(needed, p.untyped_storage().nbytes()))
         trained = {name: whole(value) for name, value in self.network.state_dict().items()}
         self._whole.load_state_dict(trained)
         move(self._trainer, self._whole, None)
-
-
-def _bytes(p: Tensor) -> int:
-    return (int(p.storage_offset()) + p.numel()) * p.element_size()
 
 
 def layers(network: nn.Module) -> list[nn.Module]:
