@@ -4,8 +4,8 @@
 
 All workers run on this machine, with one thread each, over gloo and the loopback device. The mini-batch is the same for
 any number of workers, so that ideal workers would halve the time of a step. Ways take turns, several rounds of them;
-times are means over steps, of which the least of the rounds is told. "handed over" is what Glia counts; "on the wire" is
-what the loopback device carried, per worker and step, all protocols included (an all-reduce among W workers sends
+times are means over steps, of which the least of the rounds is told. "handed over" is what Glia counts; "on the wire"
+is what the loopback device carried, per worker and step, all protocols included (an all-reduce among W workers sends
 2 (W − 1) / W times what is handed over; what local steps exchange at the end of an epoch is in the latter alone).
 """
 

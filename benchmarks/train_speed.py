@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glia.core.files import write_text
-from quality import hardware_name, stamp
+from quality import hardware_name
+from quality_cells import stamp
 from train_speed_page import page
 from train_speed_peers import GLIA, PEERS, RATE
 from train_speed_peers.workloads import WORKLOADS, flops_per_step, smaller

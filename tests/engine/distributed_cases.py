@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -118,6 +119,13 @@ def linear():
     return nn.Linear(4, 1)
 
 
+def borrowed():
+    """Return a network with a weight in memory that torch did not allocate and cannot let go of."""
+    net = linear()
+    net.weight = nn.Parameter(torch.from_numpy(np.full((1, 4), 0.25, dtype=np.float32)))
+    return net
+
+
 def convolution():
     torch.manual_seed(4)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
@@ -202,6 +210,7 @@ CASES = {
         settings=lambda: {"clip": Clip(norm=0.1), "callbacks": [EarlyStopping(2)], "penalties": Penalties(1e-3, 1e-2)},
     ),
     "sharded single": Case(how=Distribution(shard_parameters=True), data=lambda: rows(9), batch_size=1),
+    "sharded borrowed": Case(how=Distribution(shard_parameters=True), net=borrowed),
     "bfloat16": Case(how=Distribution("bfloat16")),
     "powersgd": Case(how=Distribution("powersgd", rank=1), epochs=20, data=lambda: rows(200)),
     "powersgd wide": Case(how=Distribution("powersgd"), net=lambda: dense(width=800), data=lambda: rows(200)),

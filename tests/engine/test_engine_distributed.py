@@ -14,8 +14,8 @@ from glia.engine.rows import Rows
 
 EXACT = [
     "plain", "stream", "weighted", "single rows", "everything", "stopping", "norm", "convolution", "idle", "scarce",
-    "overlapped", "overlapped single", "overlapped norm", "rolled back", "sharded", "sharded single", "local",
-    "local single",
+    "overlapped", "overlapped single", "overlapped norm", "rolled back", "sharded", "sharded single",
+    "sharded borrowed", "local", "local single",
 ]  # fmt: skip
 OTHERS = [
     "dropout", "dropout again", "bfloat16", "powersgd", "local four", "interrupted", "norm apart", "claim", "lost",

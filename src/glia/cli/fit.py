@@ -9,6 +9,7 @@ import typer
 
 from glia.cli.flags import read_settings, verb
 from glia.cli.output import Terminal
+from glia.cli.workers import launched, met, must_launch
 from glia.core.errors import InputError
 from glia.core.results import Table
 from glia.estimators.settings import FitSettings
@@ -35,6 +36,8 @@ def _read(cls: type[FitSettings], chosen: dict[str, Any], config: str | None, re
 @verb(FitSettings, "data", options={"resume": Annotated[str | None, _RESUME]}, read=_read)
 def command(settings: FitSettings, terminal: Terminal, resume: str | None = None) -> None:
     """Fit a network to a table, compare it with classic models, write the model and a report."""
+    if must_launch(settings.workers):
+        raise typer.Exit(launched(settings.workers))
     from glia.report.run import fit_run
     from glia.report.run_folder import RunFolder
 
@@ -43,6 +46,11 @@ def command(settings: FitSettings, terminal: Terminal, resume: str | None = None
         record = json.loads((folder.path / "run.json").read_text(encoding="utf-8"))
         terminal.report(record, f"The run in {resume} is complete. {record['verdict']}", [])
         return
-    run = fit_run(settings, quiet=terminal.quiet or terminal.json, command=terminal.command, resume=resume is not None)
+    with met():
+        run = fit_run(
+            settings, quiet=terminal.quiet or terminal.json, command=terminal.command, resume=resume is not None
+        )
+    if run is None:
+        return
     written = tuple((name, str(path)) for name, path in run.files.items())
     terminal.report(run.record, run.verdict, [Table("Written", ("what", "where"), written)])

@@ -16,6 +16,7 @@ from glia.cli.output import Terminal
 from glia.core.allowed import allowed, members, takes_none
 from glia.core.errors import InputError, near
 from glia.core.settings import Settings, extra_of
+from glia.engine.distributed.place import place
 
 S = TypeVar("S", bound=Settings)
 
@@ -49,6 +50,7 @@ def verb(
 
     def make(work: Callable[..., None]) -> Callable[..., None]:
         def command(*, config: str | None, quiet: bool, json: bool, **values: Any) -> None:
+            quiet = quiet or not place().first  # of several workers, one prints
             terminal = Terminal(quiet=quiet, json=json, command=shlex.join(["glia", *invocation.words.get()]))
             more = {name: values.pop(name) for name in extra}
             given = {name: value for name, value in values.items() if value not in (None, (), [])}

@@ -15,7 +15,9 @@ import typer
 from glia import __version__
 from glia.cli import invocation
 from glia.cli.failures import Interrupted, command_line_error, explain
+from glia.cli.workers import InterruptedWorkersError, speaks
 from glia.core.errors import GliaError, InputError, near
+from glia.engine.distributed.place import place
 
 VERBS = {
     "fit": "Fit a network to a table; write a model and a report.",
@@ -53,10 +55,12 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except Interrupted as error:
-        print(f"glia: interrupted{f' · {error}' if str(error) else ''}", file=sys.stderr)
+        if place().first and not isinstance(error, InterruptedWorkersError):
+            print(f"glia: interrupted{f' · {error}' if str(error) else ''}", file=sys.stderr)
         return INTERRUPTED
     except KeyboardInterrupt:
-        print("glia: interrupted", file=sys.stderr)
+        if place().first:
+            print("glia: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         _silence_stdout()
@@ -64,7 +68,8 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("GLIA_TRACEBACK"):
             traceback.print_exc()
-        print(explain(error), file=sys.stderr)
+        if speaks(error):
+            print(explain(error), file=sys.stderr)
         return USAGE if isinstance(error, GliaError) else UNEXPECTED
     finally:
         invocation.words.reset(typed)

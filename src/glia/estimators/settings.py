@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
+from glia.engine.distributed.settings import Distribution
 from glia.engine.intervals import read_interval
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -102,7 +103,22 @@ class FitSettings(Settings):
     )
     precision: Auto | Literal["float32", "bfloat16"] = setting("auto", "number format", group=_MACHINE)
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:0, mps", group=_MACHINE)
+    workers: Count = setting(1, "processes on this machine that train together", group=_MACHINE)
+    compression: Literal["none", "bfloat16", "powersgd"] = setting(
+        "none", "of the gradients that workers exchange; all but none change the result a little", group=_MACHINE
+    )
+    local_steps: Count = setting(
+        1, "steps that a worker takes by itself before the workers' weights are averaged", group=_MACHINE
+    )
+    shard_parameters: bool = setting(
+        False, "every worker holds only its part of the weights and of the optimizer", group=_MACHINE
+    )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(0, "the one seed of everything random", group=_MACHINE)
+
+    @property
+    def distribution(self) -> Distribution:
+        """How workers share the work."""
+        return Distribution(self.compression, local_steps=self.local_steps, shard_parameters=self.shard_parameters)
 
     @property
     def targets(self) -> list[str]:
@@ -113,6 +129,7 @@ class FitSettings(Settings):
     def _fit_together(self) -> FitSettings:
         """Check what no field can say alone."""
         read_interval(self.checkpoint_every)
+        _ = self.distribution  # which checks itself
         if self.test_fraction + self.validation_fraction >= 1:
             raise InputError(
                 "some rows must remain for training",

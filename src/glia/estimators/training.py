@@ -18,6 +18,7 @@ from glia.core.protocols import Task
 from glia.core.seeds import seeded
 from glia.engine.callbacks import Callback, EarlyStopping
 from glia.engine.checkpointing import Checkpointing, as_checkpoints
+from glia.engine.distributed.teamed import teamed
 from glia.engine.events import trouble
 from glia.engine.fingerprint import fingerprint
 from glia.engine.history import History
@@ -118,8 +119,8 @@ def train_network(
         callbacks=[stopping, Reporter(Progress(verbose), len(train)), *kept],
         random_state=seed,
     )
-    with threads(step_threads(network, train, choices.batch_size)):
-        history = trainer.fit(train, valid)
+    with threads(step_threads(network, train, choices.batch_size)), teamed(trainer, train, valid) as parts:
+        history = trainer.fit(*parts)
     if trainer.stop_reason == "interrupted":
         warnings.warn(
             f"training was interrupted in epoch {trainer.epoch + 1}; the best weights so far are kept", stacklevel=4

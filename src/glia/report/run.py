@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,8 @@ from glia.core.files import atomic_path, write_json, write_text
 from glia.core.results import jsonable
 from glia.data import Schema, Split
 from glia.engine.checkpointing import Checkpoints
+from glia.engine.distributed.place import place
+from glia.engine.distributed.settings import sharing
 from glia.engine.intervals import Every, read_interval
 from glia.estimators.baselines import Baseline, fit_baselines
 from glia.estimators.persist import save
@@ -66,8 +69,10 @@ class _Judged:
 
 def fit_run(
     settings: FitSettings, *, quiet: bool = False, command: str = "", source: Any = None, resume: bool = False
-) -> Run:
+) -> Run | None:
     """Fit as the settings say and write the run's folder.
+
+    Of several workers, the first judges and writes; the others return ``None`` when the training is done.
 
     A run that was killed goes on when it is run again in its folder; with ``resume``, other settings are refused there.
 
@@ -82,11 +87,17 @@ def fit_run(
     folder = RunFolder(settings.out)
     folder.check()
     began = time.perf_counter()
-    with folder.running(settings, command, resumed=resume):
+    first = place().first
+    marked = folder.running(settings, command, resumed=resume) if first else nullcontext()
+    with marked, sharing(settings.distribution):
         checkpoint = None
         if read_interval(settings.checkpoint_every) != Every():
             checkpoint = Checkpoints(folder.checkpoints, settings.checkpoint_every, replace=not resume, say=say)
         fitted = fit_table(settings, source, verbose=0 if quiet else 1, say=say, checkpoint=checkpoint)
+        if not first:
+            if fitted.estimator.interrupted_:
+                raise KeyboardInterrupt
+            return None
         record = _judge(fitted, settings, folder, say)
         record["timings"]["total"] = time.perf_counter() - began
         say("writing the model and the report")
