@@ -129,9 +129,13 @@ def test_the_nearest_file_is_offered(here, capsys):
 
 def test_a_folder(here, capsys):
     (here / "t").mkdir()
+    assert refused_fit(here, capsys, "t") == (
+        "a folder must hold tables · got 't' with nothing · a table's name ends in one of "
+        ".parquet, .pq, .arrow, .feather, .ipc, .csv, .tsv, .tab, .txt"
+    )
     (here / "t" / "x.csv").write_text("a,y\n1,2\n")
     assert refused_fit(here, capsys, "t") == (
-        "a table must be a file · got the folder 't' · name one file, for instance 'x.csv'"
+        "there must be at least two rows with a target · got 1 row · hand in more rows"
     )
 
 
