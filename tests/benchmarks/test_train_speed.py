@@ -195,6 +195,8 @@ def test_page_of_a_worked_example(bench, work, monkeypatch):
     page, registry = bench("train_speed_page"), bench("train_speed_peers")
     absent = dataclasses.replace(registry.PEERS["skorch"], packages=("no-such-package",))
     monkeypatch.setitem(registry.PEERS, "skorch", absent)
+    here = dataclasses.replace(registry.PEERS["lightning"], packages=())  # whether or not it is installed
+    monkeypatch.setitem(registry.PEERS, "lightning", here)
     cells = [
         *(cell("glia", i, milliseconds=[1.0, v], loss=0.3) for i, v in enumerate((1.0, 9.0))),
         *(cell("plain torch", i, milliseconds=[4.0, 6.0], loss=0.3 + i / 100, remark="2 threads") for i in range(2)),

@@ -104,6 +104,10 @@ def test_what_is_out_of_range_is_refused(changes):
         ),
         ({"target": []}, "the targets must be one or more different columns · got target=[] · name each once"),
         (
+            {"members": 4, "workers": 2},
+            "several workers train one network · got members=4 and workers=2 · set one of them to 1",
+        ),
+        (
             {"drop": ["age", "income"]},
             "the target must not be left out · got drop=['income'] · take it off the dropped columns",
         ),

@@ -143,6 +143,9 @@ class FitSettings(Settings):
             raise InputError(
                 "the targets must be one or more different columns", f"target={self.target!r}", "name each once"
             )
+        if self.members > 1 and self.workers > 1:
+            got = f"members={self.members} and workers={self.workers}"
+            raise InputError("several workers train one network", got, "set one of them to 1")
         lost = sorted(set(self.targets) & set(self.drop))
         if lost:
             raise InputError("the target must not be left out", f"drop={lost}", "take it off the dropped columns")
