@@ -17,6 +17,7 @@ from glia.core.protocols import Task
 from glia.core.seeds import derive
 from glia.data.stream import Stream, must_map
 from glia.engine.history import History
+from glia.engine.loop import Trainer
 from glia.engine.rows import Rows
 from glia.estimators.choices import SMALL, Choices, choose
 from glia.estimators.holdout import hold_out
@@ -226,10 +227,8 @@ class NetworkEstimator(PreparedEstimator):
             checkpoint=checkpoint,
         )
         self._kept = rule, trainer.optimizer
-        self.history_ = History([*before, *({**e, "epoch": e["epoch"] + len(before)} for e in history)])
-        self.choices_, self.n_iter_ = choices.why, len(self.history_)
-        self.stop_reason_, self.best_epoch_ = trainer.stop_reason, stopping.best_epoch or len(self.history_)
-        self.interrupted_, self.events_ = trainer.stop_reason == "interrupted", trainer.events
+        whole = History([*before, *({**e, "epoch": e["epoch"] + len(before)} for e in history)])
+        self._note(whole, trainer, stopping.best_epoch, choices)
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
 
     def _train_members(
@@ -247,10 +246,14 @@ class NetworkEstimator(PreparedEstimator):
             bootstrap=self.bootstrap,
             checkpoint=checkpoint,
         )
-        self.history_, self.choices_, self.n_iter_ = history, choices.why, len(history)
-        self.stop_reason_, self.best_epoch_ = trainer.stop_reason, best or len(history)
-        self.interrupted_, self.events_ = trainer.stop_reason == "interrupted", trainer.events
+        self._note(history, trainer, best, choices)
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
+
+    def _note(self, history: History, trainer: Trainer, best_epoch: int, choices: Choices) -> None:
+        """Keep what is known of a training once it has ended; ``best_epoch`` is 0 where none was judged."""
+        self.history_, self.choices_, self.n_iter_ = history, choices.why, len(history)
+        self.stop_reason_, self.best_epoch_ = trainer.stop_reason, best_epoch or len(history)
+        self.interrupted_, self.events_ = trainer.stop_reason == "interrupted", trainer.events
 
     def _seed(self, *names: str) -> int:
         """Return the seed of a named stream; ``random_state`` may be an int, ``None`` or a RandomState."""

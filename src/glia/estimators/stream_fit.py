@@ -297,9 +297,7 @@ def _train(estimator: Any, source: StreamSource, held: Rows | None, x: NDArray[n
         verbose=estimator.verbose,
         checkpoint=estimator.checkpoint,
     )
-    estimator.history_, estimator.n_iter_, estimator.choices_ = history, len(history), choices.why
-    estimator.stop_reason_, estimator.best_epoch_ = trainer.stop_reason, stopping.best_epoch or len(history)
-    estimator.interrupted_, estimator.events_ = trainer.stop_reason == "interrupted", trainer.events
+    estimator._note(history, trainer, stopping.best_epoch, choices)
     estimator._kept = None
     estimator._calibrate(None if held is None else (network_outputs(network, held.x), held.y.cpu().numpy()))
     return estimator
