@@ -1,11 +1,15 @@
 """What a run leaves behind where it is stopped late or cannot be written."""
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
 
 import glia
 from glia.core.errors import InputError
+from glia.data.stream import Parts
+from glia.estimators import stream_table
 from glia.estimators.settings import FitSettings
 from glia.report import run as module
 
@@ -48,3 +52,20 @@ def test_the_area_of_the_importance_is_the_usual_one():
     rng = np.random.default_rng(0)
     truth, score = rng.integers(0, 2, 500), rng.integers(0, 20, 500) / 20
     assert module._area(truth, score) == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+
+
+def test_a_streamed_run_counts_the_rows_on_disk_not_its_sample(tmp_path, monkeypatch):
+    rows = 1_200
+    numbers = np.arange(rows)
+    pl.DataFrame({"a": numbers % 7, "b": np.sin(numbers), "y": np.where(numbers % 3 > 0, "n", "p")}).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    monkeypatch.setattr(stream_table, "Parts", partial(Parts, sample=200))
+    settings = FitSettings(
+        data=str(tmp_path / "t.parquet"), target="y", out=str(tmp_path / "run"), stream=True, epochs=1, hidden=[4],
+        baselines=False, bootstrap=0, importance_repeats=0,
+    )  # fmt: skip
+    record = module.fit_run(settings, quiet=True).record
+    counts = record["split"]["rows"]
+    assert record["source"]["rows"] == rows == sum(counts.values())
+    assert len(record["split"]["numbers"]["train"]) == 200 < counts["train"]

@@ -42,6 +42,8 @@ class TableFit:
     task : Task
     timings : dict
         Seconds per stage.
+    streamed : int or None
+        Training rows that stayed on disk.
     """
 
     estimator: Any
@@ -51,6 +53,13 @@ class TableFit:
     weight: NDArray[np.float64] | None
     task: Task
     timings: dict[str, float] = field(default_factory=dict)
+    streamed: int | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each part; of a stream all that were learned from, not only the sample that ``table`` holds."""
+        found = {name: len(getattr(self.split, name)) for name in ("train", "valid", "test")}
+        return found if self.streamed is None else {**found, "train": self.streamed}
 
     def part(self, name: str) -> tuple[Table, NDArray[Any]]:
         """Return the rows and targets of ``"train"``, ``"valid"`` or ``"test"``."""
@@ -138,9 +147,9 @@ def fit_table(
     )
     read_seconds = time.perf_counter() - start
     estimator = make_estimator(settings, task, verbose).set_params(checkpoint=checkpoint)
-    count = len(split.train) if stream is None else len(stream)
-    say(f"training on {count:,} rows, {len(table.schema.inputs())} columns ({task})")
-    found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds})
+    streamed = None if stream is None else int(stream.survey().counts.sum())
+    found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed)
+    say(f"training on {found.counts['train']:,} rows, {len(table.schema.inputs())} columns ({task})")
     start = time.perf_counter()
     if stream is not None:
         estimator.fit(stream)

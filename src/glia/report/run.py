@@ -173,13 +173,13 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         "settings": settings.model_dump(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "hardware": {"processor": _processor(), "threads": torch.get_num_threads(), "device": str(estimator._device)},
-        "source": {"name": table.name, "rows": len(table), "columns": len(table.schema.columns)},
+        "source": {"name": table.name, "rows": _rows(fitted), "columns": len(table.schema.columns)},
         "target": ", ".join(settings.targets),
         "task": fitted.task,
         "classes": [] if fitted.task == "regression" else [str(c) for c in estimator.classes_.tolist()],
         "schema": _schema_data(table.schema),
         "profile": data_profile(table.frame, table.schema.to_dict()),
-        "split": _split_data(split),
+        "split": _split_data(split, fitted.counts),
         "network": {
             "name": type(estimator.network_).__name__,
             "parameters": description.parameters,
@@ -200,13 +200,18 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
     }
 
 
-def _split_data(split: Split) -> dict[str, Any]:
+def _rows(fitted: TableFit) -> int:
+    """Return the rows of the source; of a stream those on disk, not the sample that the table holds."""
+    return len(fitted.table) if fitted.streamed is None else fitted.table.schema.rows
+
+
+def _split_data(split: Split, counts: dict[str, int]) -> dict[str, Any]:
     """Return how rows were divided: how many went where, and which (row numbers from 0)."""
     parts = {name: getattr(split, name) for name in ("train", "valid", "test")}
     return {
         "method": split.method,
         "duplicates": split.duplicates,
-        "rows": {name: len(part) for name, part in parts.items()},
+        "rows": counts,
         "numbers": {name: part.tolist() for name, part in parts.items()},
     }
 
