@@ -171,3 +171,22 @@ def test_table_shows_and_takes_rows(tmp_path: Path) -> None:
     assert few.weight is not None and few.weight.to_list() == [1.0, 0.5]
     assert few.group is not None and few.group.to_list() == ["u", "u"]
     assert few.inputs.rows() == [(3,), (1,)]
+
+
+@pytest.mark.parametrize(
+    "early, late, dtype", [("7", "0.5", "Float64"), ("", "5", "Int64"), ("7", "red", "String"), ("true", "no", "String")]
+)
+@pytest.mark.parametrize("row", [150, 3000, 90_000])
+def test_types_that_show_below_the_first_rows(tmp_path: Path, early: str, late: str, dtype: str, row: int) -> None:
+    """Row 150 is in the sample that is looked at first, row 3,000 in what Polars may look at, row 90,000 in neither."""
+    values = [early] * 100_000
+    values[row:] = [late] * (len(values) - row)
+    path = tmp_path / "late.csv"
+    path.write_text("a,b\n" + "".join(f"{value},{i % 7}.5\n" for i, value in enumerate(values)))
+    table = read(path)
+    assert table.schema.role("a") == ("categorical" if dtype == "String" else "numeric")
+    column = read(path, infer=False).frame["a"]
+    # what is blank for 5,000 rows is text for Polars, and only then told by its values
+    assert str(column.dtype) == ("String" if not early and row > 5000 else dtype)
+    known = column.drop_nulls().cast(pl.String).to_list()
+    assert known[-1] == late and len(known) == (len(values) if early else len(values) - row)

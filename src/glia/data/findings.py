@@ -101,9 +101,9 @@ def tail_findings(sample: pl.DataFrame, columns: Sequence[Column]) -> list[Findi
     if not names or sample.height < FEW_ROWS:
         return []
     matrix = sample.select(pl.col(names).cast(pl.Float64))
-    quartiles = [matrix.select(pl.all().quantile(q)).row(0) for q in (0.25, 0.5, 0.75)]
-    skews = matrix.select(pl.all().skew()).row(0)
-    for name, low, middle, high, skew in zip(names, *quartiles, skews, strict=True):
+    quartiles = [pl.all().quantile(q).name.suffix(f" {q}") for q in (0.25, 0.5, 0.75)]
+    figures = np.array(matrix.select(*quartiles, pl.all().skew()).row(0), dtype=object).reshape(4, len(names))
+    for name, low, middle, high, skew in zip(names, *figures, strict=True):
         values = matrix.get_column(name).drop_nulls().to_numpy()
         if not len(values):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ from glia.core.errors import InputError
 from glia.data.findings import marker_findings
 from glia.data.markers import MARKERS, WEAK_MARKERS, strip_and_clear
 from glia.data.read_shape import check_short_rows, drop_blank, ragged
-from glia.data.read_sniff import NO_DELIMITER, Dialect, sniff, spaced_quote
+from glia.data.read_sniff import MANY_ROWS, NO_DELIMITER, Dialect, sniff, spaced_quote
 from glia.data.schema import Finding
 
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", NO_DELIMITER: "nothing"}
-_LOOKAHEAD = 5000
 _LARGE = 1 << 23
 
 
@@ -82,7 +82,7 @@ def _parse(
     try:
         if dialect.padded:
             raise pl.exceptions.ComputeError("spaces around values")
-        frame = _polars(source, dialect, limit, typed=True)
+        frame = _typed(source, dialect, limit)
     except pl.exceptions.NoDataError as error:
         raise InputError(
             "a table must have a header and rows", f"the empty file {str(path)!r}", "choose another file"
@@ -93,6 +93,15 @@ def _parse(
     late = [name for name, dtype in frame.schema.items() if dtype == pl.String and name in raw]
     frame, counts = settle(frame, late, dialect.decimal_comma)
     return frame, marker_findings(counts)
+
+
+def _typed(source: Path | bytes, dialect: Dialect, limit: int | None) -> pl.DataFrame:
+    try:
+        return _polars(source, dialect, limit, typed=True)
+    except pl.exceptions.ComputeError as error:
+        if dialect.lookahead >= MANY_ROWS or "more fields" in str(error):
+            raise
+        return _polars(source, replace(dialect, lookahead=MANY_ROWS), limit, typed=True)
 
 
 def _as_strings(
@@ -139,7 +148,7 @@ def _polars(
         "decimal_comma": dialect.decimal_comma and typed,
         "null_values": list(dialect.markers) if typed else None,
         "infer_schema": typed,
-        "infer_schema_length": _LOOKAHEAD,
+        "infer_schema_length": dialect.lookahead,
         "schema_overrides": dict.fromkeys(dialect.as_text, pl.String) if typed else None,
         "n_rows": limit,
         "glob": False,

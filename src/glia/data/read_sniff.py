@@ -14,6 +14,7 @@ from glia.core.errors import InputError
 from glia.data.markers import MARKERS, WEAK_MARKERS
 
 HEAD, PIECE, PIECES = 1 << 17, 1 << 15, 3
+FEW_ROWS, MANY_ROWS = 100, 5000
 DELIMITERS = (",", ";", "\t", "|")
 NO_DELIMITER = "\x1f"
 """Stands for "one column only": a character that no text file holds."""
@@ -22,6 +23,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _LEADING_ZERO = re.compile(r"0\d+")
+_OF_NUMBERS, _OF_DECIMALS = frozenset("0123456789+-.eE"), frozenset(".eE")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Dialect:
         Whether there are spaces around values.
     spaced_quotes : bool
         Whether there are spaces between delimiters and opening quotation marks.
+    lookahead : int
+        Number of rows from which the types can be told.
     """
 
     encoding: str
@@ -64,6 +68,7 @@ class Dialect:
     as_text: tuple[str, ...]
     padded: bool
     spaced_quotes: bool
+    lookahead: int
 
 
 def sniff(path: Path, zipped: bool) -> Dialect:
@@ -118,7 +123,25 @@ def sniff(path: Path, zipped: bool) -> Dialect:
         tuple(name for name in raw if _must_stay_text(stripped[name])),
         spaced or any(value != value.strip() for values in columns.values() for value in values if len(value) < 200),
         spaced,
+        FEW_ROWS if _tell_all(body, stripped) else MANY_ROWS,
     )
+
+
+def _tell_all(body: list[list[str]], columns: dict[str, set[str]]) -> bool:
+    """Whether the first rows already hold the kinds of values that the whole sample holds."""
+    first = zip(*body[:FEW_ROWS], strict=True)
+    return bool(body) and all(
+        0 < _kind({value.strip() for value in few}) == _kind(values)
+        for few, values in zip(first, columns.values(), strict=True)
+    )
+
+
+def _kind(values: set[str]) -> int:
+    """Return 0 for no values, 1 for whole numbers, 2 for decimals, 3 for anything else; told by their characters."""
+    characters = set("".join(values.difference(MARKERS)))
+    if not characters <= _OF_NUMBERS:
+        return 3
+    return 2 if characters & _OF_DECIMALS else int(bool(characters))
 
 
 def _pieces(path: Path, zipped: bool) -> list[bytes]:

@@ -6,6 +6,7 @@ not be missed (a late marker, a late exception in a constant column) and where t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ SAMPLE_ROWS = 20_000
 """Rows that the costly checks look at; which ones depends on nothing but their number."""
 
 _NEARLY_ALL = 0.9  # estimates below it belong to columns of which less than 95 % of the values are different
+_REPEAT = 0.94  # a sample never repeats more than the whole: fewer different ones say the same of all rows
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Overview:
         Column → all distinct values, missing not among them; long tables' columns of few words only.
     about : frozenset of str
         Columns whose number of distinct values is an estimate, within about 5 %.
+    later : frozenset of str
+        Columns of numbers whose role does not hang on how many values they have: ``unique`` holds the number in the
+        sample until ``estimate`` has looked at all rows.
     finite : bool
         Whether all floats are known to be finite.
     """
@@ -61,6 +66,7 @@ class Overview:
     unique: dict[str, int]
     distinct: dict[str, pl.Series] = field(default_factory=dict)
     about: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
     finite: bool = False
 
 
@@ -120,11 +126,21 @@ def _overview_of_long(frame: pl.DataFrame, skip: Collection[str], where: NDArray
     distinct = {name: values.drop_nulls() for name, values in distinct.items()}
     unique |= {name: len(values) for name, values in distinct.items()}
     missing = _missing(frame)
-    guesses = _estimates(frame, sample, missing, seen)
+    later = [name for name in _flat(frame) if seen[name] > FEW and _repeats(sample.get_column(name), seen[name])]
+    guesses = {name: seen[name] for name in later}
+    guesses |= _estimates(frame, [name for name in _flat(frame) if seen[name] > FEW and name not in guesses], missing)
     unique |= guesses
     rest = _count(frame, [name for name in _flat(frame) if name not in unique])
     unique = {name: unique.get(name, rest[name]) for name in frame.columns}
-    return Overview(frame, markers, where, sample, missing, unique, distinct, frozenset(guesses), finite)
+    about = frozenset(guesses)
+    return Overview(frame, markers, where, sample, missing, unique, distinct, about, frozenset(later), finite)
+
+
+def estimate(view: Overview) -> dict[str, int]:
+    """Return the numbers of distinct values, in two digits, of the columns that were left for later."""
+    seen = {name: view.unique[name] for name in view.later}
+    counts = _estimates(view.frame, list(seen), view.missing, nearly_all=math.inf)
+    return {name: max(count, seen[name]) for name, count in counts.items()}
 
 
 def _look(frame: pl.DataFrame, seen: dict[str, int]) -> tuple[bool, dict[str, pl.Series], dict[str, int]]:
@@ -137,7 +153,8 @@ def _look(frame: pl.DataFrame, seen: dict[str, int]) -> tuple[bool, dict[str, pl
     few = [name for name, dtype in dtypes.items() if dtype == pl.String and seen[name] <= FEW]
     whole = [name for name, dtype in dtypes.items() if dtype.is_integer() and 0 < seen[name] <= FEW]
     facts = frame.select(
-        *(pl.col(name).is_finite().all().alias(f"finite {name}") for name in floats),
+        # a NaN or an infinity anywhere makes the sum one; a sum that overflows only costs a second look
+        *(pl.col(name).sum().is_finite().alias(f"finite {name}") for name in floats),
         *(pl.col(name).unique().implode().alias(f"words {name}") for name in few),
         *(pl.col(name).min().alias(f"least {name}") for name in whole),
         *(pl.col(name).max().alias(f"greatest {name}") for name in whole),
@@ -157,20 +174,23 @@ def _needs_clearing(words: pl.Series) -> bool:
 
 
 def _estimates(
-    frame: pl.DataFrame, sample: pl.DataFrame, missing: dict[str, int], seen: dict[str, int]
+    frame: pl.DataFrame, names: list[str], missing: dict[str, int], nearly_all: float = _NEARLY_ALL
 ) -> dict[str, int]:
-    """Return numbers of distinct values in two digits, where there are many and the column cannot be an identifier."""
-    names = [name for name in _flat(frame) if seen[name] > FEW]
+    """Return numbers of distinct values in two digits, where they are below a share of the values."""
     if not names:
         return {}
     counts = frame.select(pl.col(names).approx_n_unique()).row(0)
-    estimates = {}
-    for name, count in zip(names, counts, strict=True):
-        known = frame.height - missing[name]
-        if count < _NEARLY_ALL * known or _has_decimals(sample.get_column(name)):
-            estimates[name] = min(max(int(float(f"{count:.1e}")), seen[name]), known)
-    return estimates
+    known = {name: frame.height - missing[name] for name in names}
+    return {
+        name: min(int(float(f"{count:.1e}")), known[name])
+        for name, count in zip(names, counts, strict=True)
+        if count < nearly_all * known[name]
+    }
 
 
-def _has_decimals(values: pl.Series) -> bool:
-    return values.dtype.is_float() and not (values == values.round()).all()
+def _repeats(values: pl.Series, distinct: int) -> bool:
+    """Whether these numbers have decimals, or repeat so often that they cannot be an identifier."""
+    if not values.dtype.is_numeric():
+        return False
+    decimals = values.dtype.is_float() and not (values == values.round()).all()
+    return decimals or distinct < _REPEAT * (len(values) - values.null_count())
