@@ -20,6 +20,7 @@ _HOMES = {
     "Optimizer": "glia.engine.optimizer_settings",
     "Stream": "glia.data.stream",
     "fit": "glia.estimators.table_fit",
+    "wrap": "glia.estimators.wrap",
     "load": "glia.estimators.persist",
     "save": "glia.estimators.persist",
     "read": "glia.data",
@@ -53,6 +54,7 @@ __all__ = [
     "read",
     "report",
     "save",
+    "wrap",
 ]
 
 
