@@ -20,7 +20,7 @@ from glia.engine.distributed.place import place
 
 S = TypeVar("S", bound=Settings)
 
-_CONFIG = typer.Option("--config", help="TOML file of settings; flags count before it.", metavar="FILE")
+_CONFIG = typer.Option("--config", "--settings", help="TOML file of settings; flags count before it.", metavar="FILE")
 _QUIET = typer.Option("--quiet", "-q", help="Print nothing but errors.")
 _JSON = typer.Option("--json", help="Print the result as one JSON object.")
 
