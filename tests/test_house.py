@@ -17,7 +17,7 @@ LAYERS = {
     1: {"data", "nn", "objectives"},
     2: {"engine"},
     3: {"estimators"},
-    4: {"diagnose", "explain", "robust", "ensemble", "compress", "deploy", "audit", "pretrain", "rl"},
+    4: {"diagnose", "explain", "robust", "ensemble", "compress", "deploy", "audit", "pretrain", "repair", "rl"},
     5: {"lab", "report"},
     6: {"cli", "testing"},
 }

@@ -174,7 +174,8 @@ def test_table_shows_and_takes_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "early, late, dtype", [("7", "0.5", "Float64"), ("", "5", "Int64"), ("7", "red", "String"), ("true", "no", "String")]
+    "early, late, dtype",
+    [("7", "0.5", "Float64"), ("", "5", "Int64"), ("7", "red", "String"), ("true", "no", "String")],
 )
 @pytest.mark.parametrize("row", [150, 3000, 90_000])
 def test_types_that_show_below_the_first_rows(tmp_path: Path, early: str, late: str, dtype: str, row: int) -> None:

@@ -20,9 +20,9 @@ from glia.data.casting import check_flat
 from glia.data.column_roles import ColumnRole, require_columns, resolve_roles
 from glia.data.datetimes import CyclicPart
 from glia.data.encode import CategoryLimits, CategoryPart, Encode, natural_order
-from glia.data.impute import Impute, Indicator
+from glia.data.impute import BY_COLUMN, Completer, Impute, Indicator, read_impute
 from glia.data.numeric import NumericColumn, NumericPart, number_column, numeric_matrix
-from glia.data.preparation_rows import as_frame, as_matrix, complete_rows
+from glia.data.preparation_rows import as_frame, as_matrix, complete_rows, positions
 from glia.data.preparation_settings import check_settings
 from glia.data.scale import Scale
 from glia.data.schema import INPUT_ROLES
@@ -37,6 +37,7 @@ _PARTS: dict[str, type[Part]] = {
 }
 _ROWS = 2**17
 _BIN_ROWS = 2**16
+_IMPUTER_ROWS = 2**16
 VERSION = 1
 
 
@@ -45,10 +46,15 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     Parameters
     ----------
-    impute : {"auto", "mean", "median", "mode", "constant", "delete"}, default="auto"
-        What replaces missing numbers (infinities count as missing); ``auto`` is the median. ``mode`` also replaces
-        missing categories, which otherwise are a category of their own. ``delete`` learns from complete rows only (see
-        ``rows_to_keep``); rows to be predicted get the median.
+    impute : str or mapping, default="auto"
+        What replaces missing numbers (infinities count as missing); ``auto`` is the median. ``mean``, ``median``,
+        ``constant``. ``mode`` also replaces missing categories, which otherwise are a category of their own. ``delete``
+        learns from complete rows only (see ``rows_to_keep``); rows to be predicted get the median. ``native`` leaves
+        them to the network: 0, and a column that says so (see ``glia.nn.MissingInputs``). ``knn``, ``iterative``,
+        ``stochastic`` and ``autoencoder`` use the other numbers and the one-hot columns (see ``glia.data.impute``).
+        ``linear``, ``spline`` and ``nearest`` use the rows before and after: the rows of one call must then be a series
+        in its order. With options it is a mapping: ``{"name": "knn", "neighbours": 10}``, ``{"name": "linear", "by":
+        "date"}``.
     fill_value : float, default=0.0
         For ``impute="constant"``, and for columns without any value in training.
     indicator : {"auto", "always", "never"}, default="auto"
@@ -98,11 +104,12 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     layout_: Layout
     feature_names_in_: NDArray[np.object_]
     n_features_in_: int
+    _completer: Completer | None
 
     def __init__(
         self,
         *,
-        impute: Impute = "auto",
+        impute: Impute | Mapping[str, Any] = "auto",
         fill_value: float = 0.0,
         indicator: Indicator = "auto",
         scale: Scale = "auto",
@@ -171,15 +178,15 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if isinstance(frame, np.ndarray):
             matrix = self._check_width(as_matrix(frame, least=0))
             out = np.empty((len(matrix), self.layout_.in_features), dtype=np.float32)
-            self._numeric.write_matrix(matrix, out)
+            self._open(self._numeric).write_matrix(matrix, out)
+            if self._completer is not None:
+                self._completer.complete(out, self._place(matrix))
             return out
         chosen = self._select(as_frame(frame, least=0))
         out = np.empty((len(chosen), self.layout_.in_features), dtype=np.float32)
-        for rows in self._slices(len(chosen)):
-            start = 0
-            for part, width in zip(self._parts, self._widths, strict=True):
-                part.write(chosen[rows], out[rows, start : start + width])
-                start += width
+        self._write(chosen, out)
+        if self._completer is not None:
+            self._completer.complete(out, self._place(chosen))
         return out
 
     def fit_transform(
@@ -217,17 +224,20 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         check_is_fitted(self, "layout_")
         parts, arrays = [], {}
         for kind, part in zip(_PARTS, self._parts, strict=True):
-            state, learned = part.to_state()
-            parts.append(state)
+            plain, learned = part.to_state()
+            parts.append(plain)
             arrays.update({f"{kind}.{name}": array for name, array in learned.items()})
         params = {name: jsonable(value) for name, value in self.get_params(deep=False).items() if name != "roles"}
-        state = {
+        state: dict[str, Any] = {
             "version": VERSION,
             "params": params,
             "roles": [[name, role.role, list(role.order), role.format] for name, role in self._roles.items()],
             "parts": dict(zip(_PARTS, parts, strict=True)),
             "layout": self.layout_.to_dict(),
         }
+        if self._completer is not None:
+            state["imputer"], learned = self._completer.to_state()
+            arrays.update({f"imputer.{name}": array for name, array in learned.items()})
         return state, arrays
 
     @classmethod
@@ -257,6 +267,9 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                 parts.append(part.from_state(state["parts"][kind], own))
             layout = Layout.from_dict(state["layout"])
             fitted._finish(roles, tuple(parts))
+            if "imputer" in state:
+                own = {name.partition(".")[2]: a for name, a in arrays.items() if name.startswith("imputer.")}
+                fitted._completer = Completer.from_state(state["imputer"], own, layout.in_features)
             plain = tuple(replace(feature, bins=()) for feature in layout.features)
             if plain != fitted.layout_.features:
                 raise ValueError("the layout does not fit the columns")
@@ -275,6 +288,7 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         numeric = self._fit_numeric(tuple(NumericColumn(name) for name in names), matrix)
         empty = CategoryPart(()), CyclicPart(()), TextPart(())
         self._finish(dict.fromkeys(names, ColumnRole("numeric")), (numeric, *empty))
+        self._fit_imputer(matrix)
         self._add_bins(matrix, y)
 
     def _fit_frame(self, frame: pl.DataFrame, y: NDArray[Any] | None, given: Mapping[str, Any] | None) -> None:
@@ -289,8 +303,9 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         numeric = self._fit_numeric(columns, matrix)
         limits = CategoryLimits(self.onehot_limit, self.max_categories, self.rare)
         encoded = [] if self.encode == "ordinal" else named["categorical"]
-        categories = CategoryPart.fit(frame, encoded, self.encode, self.impute, limits)
+        categories = CategoryPart.fit(frame, encoded, self.encode, read_impute(self.impute)[0], limits)
         self._finish(roles, (numeric, categories, cyclic, TextPart.fit(frame, named["text"], self.text_features)))
+        self._fit_imputer(frame)
         self._add_bins(matrix, y)
 
     def _drop_incomplete(self, rows: Any, y: NDArray[Any] | None, complete: Any) -> tuple[Any, NDArray[Any] | None]:
@@ -324,17 +339,65 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return tuple(found)
 
     def _fit_numeric(self, columns: tuple[NumericColumn, ...], matrix: NDArray[Any]) -> NumericPart:
-        return NumericPart.fit(
+        part = NumericPart.fit(
             columns,
             matrix,
-            impute=self.impute,
+            impute=read_impute(self.impute)[0],
             fill_value=self.fill_value,
             scale=self.scale,
             indicator=self.indicator,
         )
+        if self.impute != "native":
+            return part
+        # Only where training had gaps is there something learned to put in; elsewhere the median stands in.
+        gappy = ~np.isfinite(matrix).all(axis=0) & np.isin(np.arange(matrix.shape[1]), part.flagged)
+        return replace(part, fill=np.where(gappy, 0.0, part.fill))
+
+    def _fit_imputer(self, rows: pl.DataFrame | NDArray[Any]) -> None:
+        """Fit an imputer that looks at several columns on the training rows, prepared but for their gaps."""
+        name, options = read_impute(self.impute)
+        if name in BY_COLUMN or not len(self._numeric.columns):
+            return
+        every = max(1, -(-len(rows) // _IMPUTER_ROWS))
+        sample = rows[::every]
+        prepared = np.empty((len(sample), self.layout_.in_features), dtype=np.float32)
+        if isinstance(sample, np.ndarray):
+            gaps = replace(self._numeric, fill=np.full(len(self._numeric.fill), np.nan))
+            gaps.write_matrix(sample, prepared)
+        else:
+            self._write(sample, prepared, gaps=True)
+        features, fill = self.layout_.features, self._numeric.fill
+        position = self._place(sample, options.get("by"))
+        self._completer = Completer.fit(name, options, prepared, features, fill, position)
+
+    def _write(self, frame: pl.DataFrame, out: NDArray[np.float32], *, gaps: bool = False) -> None:
+        """Write the columns of all parts; with an imputer, or ``gaps``, missing numbers are NaN."""
+        parts = [self._open(self._numeric, gaps=gaps), *self._parts[1:]]
+        for rows in self._slices(len(frame)):
+            start = 0
+            for part, width in zip(parts, self._widths, strict=True):
+                part.write(frame[rows], out[rows, start : start + width])
+                start += width
+
+    def _open(self, part: NumericPart, *, gaps: bool = False) -> NumericPart:
+        """Return the numeric part as it is, or one that leaves gaps open where an imputer is to fill them."""
+        if self._completer is None and not gaps:
+            return part
+        return replace(part, fill=np.full(len(part.fill), np.nan))
+
+    def _place(self, rows: pl.DataFrame | NDArray[Any], by: str | None = None) -> NDArray[np.float64] | None:
+        """Return where rows lie on the axis along which they are interpolated, (N,); ``None`` for their order."""
+        by = by if self._completer is None else self._completer.by
+        if by is None:
+            return None
+        require_columns(dict.fromkeys(self._roles), [by])  # type: ignore[arg-type]  # the names are all it looks at
+        if isinstance(rows, np.ndarray):
+            return np.asarray(rows[:, list(self._roles).index(by)], dtype=np.float64)
+        return positions(rows, by, self._roles[by])
 
     def _finish(self, roles: dict[str, ColumnRole], parts: tuple[Part, ...]) -> None:
         self._roles = roles
+        self._completer = None
         self._parts = parts
         features = [part.features() for part in parts]
         self._widths = [len(group) for group in features]

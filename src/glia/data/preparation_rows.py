@@ -32,6 +32,17 @@ def complete_rows(frame: pl.DataFrame, roles: dict[str, ColumnRole]) -> NDArray[
     return np.asarray(keep, dtype=np.bool_)
 
 
+def positions(frame: pl.DataFrame, column: str, role: ColumnRole) -> NDArray[np.float64]:
+    """Return where rows lie on the axis that a column of numbers or dates is, (N,); NaN where unknown."""
+    dtype = frame.schema[column]
+    if role.role == "datetime":
+        moment = moment_expr(column, dtype, find_formats(frame[column], role.format))
+        found = frame.select(moment.dt.epoch("us").cast(pl.Float64).alias(column))[column].to_numpy()
+    else:
+        found = numeric_matrix(frame, (number_column(column, role),))[:, 0]
+    return np.where(np.isfinite(found), found, np.nan)
+
+
 def as_frame(frame: Any, least: int = 1) -> pl.DataFrame:
     """Return the table, or raise InputError if it is none or has fewer than ``least`` rows."""
     if not isinstance(frame, pl.DataFrame):

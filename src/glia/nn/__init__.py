@@ -14,6 +14,7 @@ from glia.nn.embeddings import CodeEmbedding, TabularInput, make_input
 from glia.nn.initialisers import auto_init, initialise_, initialise_layer_, initialisers
 from glia.nn.linear import Linear
 from glia.nn.lsuv import lsuv_
+from glia.nn.missing_inputs import AsTheyAre, MissingInputs
 from glia.nn.mlp import MLP, MLPNetwork
 from glia.nn.modes import evaluating, keeping_modes
 from glia.nn.networks import as_network, networks, spec_from_dict
@@ -29,6 +30,8 @@ from glia.nn.spec import Spec
 from glia.nn.trace import LayerTrace, TraceResult, trace
 
 __all__ = [
+    "AsTheyAre",
+    "MissingInputs",
     "ChainResult",
     "CodeEmbedding",
     "CustomNetwork",

@@ -1,20 +1,11 @@
-"""A run's record as one self-contained page: template, style and script are real files, put together here."""
+"""A run's record as one self-contained page."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
-from markupsafe import Markup
-
 from glia.core.results import jsonable
-from glia.engine.events import event_lines
 from glia.report import words
 from glia.report.charts import miniature
 from glia.report.figures import (
@@ -25,21 +16,12 @@ from glia.report.figures import (
     mistakes_charts,
     models_charts,
 )
+from glia.report.page import Section, fill
 from glia.report.verdict import advice, key_figures, outcome, remarks, verdict
 
 _SEVERITIES = ("failure", "warning", "note")
 MOST_COLUMNS = 30
 """Columns of the profile, and of a hard row, that are shown unfolded."""
-
-
-class _PackageLoader(BaseLoader):
-    """Finds templates among the package's files, also where the package is a zip."""
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
-        found = files("glia.report").joinpath("templates", template)
-        if not found.is_file():
-            raise TemplateNotFound(template)
-        return found.read_text(encoding="utf-8"), None, None
 
 
 def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
@@ -59,14 +41,9 @@ def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
     """
     data: dict[str, Any] = jsonable(dict(record))
     epochs: list[dict[str, Any]] = jsonable([dict(row) for row in history])
-    style, script = _static("report.css"), _static("report.js")
-    page = _environment().get_template("report.html.j2")
-    return page.render(
-        r=_Section(data),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+    return fill(
+        "report.html.j2",
+        r=Section(data),
         verdict=verdict(data),
         advice=advice(data),
         outcome=outcome(data),
@@ -83,79 +60,6 @@ def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
         profile=_profile(data),
         most_columns=MOST_COLUMNS,
     )
-
-
-class _Section(dict[str, Any]):
-    """A mapping whose missing keys are empty sections, so that templates ask for ``r.network.name`` freely."""
-
-    def __getattr__(self, name: str) -> Any:
-        value = self.get(name)
-        return _Section(value or {}) if value is None or isinstance(value, dict) else value
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=_PackageLoader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.finalize = lambda value: (
-        words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-    )
-    environment.filters |= {
-        "block": _block,
-        "cell": _cell,
-        "duration": _duration,
-        "events": event_lines,
-        "headed": words.headed,
-        "label": words.label,
-        "nbsp": lambda text: str(text).replace(" %", "\u00a0%"),
-        "number": words.number,
-        "percent": words.percent,
-        "setting": _setting,
-        "shorten": words.shorten,
-    }
-    environment.tests["number"] = words.is_number
-    return environment
-
-
-@lru_cache(maxsize=4)
-def _static(name: str) -> str:
-    return files("glia.report").joinpath("static", name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    """Return a policy's source expression for an inline file: no other style or script will run."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-def _block(value: Any) -> Markup:
-    """Return JSON for a data block: no character of it can end the element."""
-    text = json.dumps(jsonable(value), ensure_ascii=True, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _cell(value: Any) -> str:
-    """Return a value for a table's cell."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return words.number(value, 4)
-    if value is None:
-        return words.DASH
-    return words.shorten(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 120)
-
-
-def _setting(value: Any) -> str:
-    """Return a setting as it would be written down again: every digit, no padding."""
-    return f"{value:.10g}" if isinstance(value, float) else _cell(value) if not words.is_number(value) else str(value)
-
-
-def _duration(seconds: Any) -> str:
-    if not words.is_number(seconds):
-        return words.DASH
-    if seconds < 120:
-        return f"{words.number(float(seconds), 2)} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
 def _warnings(data: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
