@@ -28,7 +28,7 @@ _HOMES = {
     "GliaError": "glia.core.errors",
     "InputError": "glia.core.errors",
 }
-_PARTS = ("data", "engine", "estimators", "explain", "nn", "objectives", "report")
+_PARTS = ("data", "engine", "ensemble", "estimators", "explain", "lab", "nn", "objectives", "repair", "report")
 
 __all__ = [
     "Checkpoints",
@@ -45,13 +45,16 @@ __all__ = [
     "data",
     "describe",
     "engine",
+    "ensemble",
     "estimators",
     "explain",
     "fit",
+    "lab",
     "load",
     "nn",
     "objectives",
     "read",
+    "repair",
     "report",
     "save",
     "wrap",

@@ -63,7 +63,7 @@ def test_every_verb_has_help(verb, capsys):
         (["ft"], "the first word must be a verb · got 'ft' · did you mean 'fit'?"),
         (
             ["xyzzy"],
-            "the first word must be a verb · got 'xyzzy' · choose one of: describe, evaluate, fit, predict, settings",
+            f"the first word must be a verb · got 'xyzzy' · choose one of: {', '.join(sorted(VERBS))}",
         ),
         (
             ["fit", "--tagret", "y"],

@@ -71,6 +71,24 @@ def test_weights_repeat_rows_and_hopeless_scores_stop_at_the_bounds():
         fit_temperature(z[:5], y, "binary")
 
 
+def test_few_rows_without_a_fault_do_not_make_it_certain():
+    """60 rows whose classes are parted say little of the next row; 6,000 such rows say more."""
+    rng = np.random.default_rng(4)
+    z = 3 * rng.normal(size=60)
+    y = (z > 0).astype(int)
+    assert fit_temperature(z, y, "binary") == 0.05
+    few = fit_temperature(z, y, "binary", spread=0.5)
+    many = fit_temperature(np.tile(z, 100), np.tile(y, 100), "binary", spread=0.5)
+    assert 0.2 < few < 0.6 and 0.05 <= many < 0.7 * few
+    # by a general minimiser of loss and prior together
+    best = minimize_scalar(
+        lambda u: float(np.logaddexp(0, -np.abs(z) / math.exp(u)).sum()) + u**2 / (2 * 0.5**2),
+        bounds=(-3, 3),
+        method="bounded",
+    )
+    assert math.log(few) == pytest.approx(best.x, abs=1e-4)
+
+
 def test_reliability_by_hand():
     y, p = [1, 0, 0, 1, 1, 0], [0.05, 0.05, 0.3, 0.95, 1.0, 0.0]
     found = reliability(y, p, bins=10)

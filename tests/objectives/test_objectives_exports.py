@@ -13,8 +13,9 @@ def test_public_names():
 
 def test_every_loss_and_metric_is_described():
     assert set(o.losses.names()) == {
-        "binary_cross_entropy", "cross_entropy", "focal", "gaussian_nll", "hinge", "huber", "kl_divergence",
-        "log_cosh", "mae", "mse", "msle", "multiclass_hinge", "poisson", "quantile", "squared_hinge",
+        "binary_cross_entropy", "class_balanced", "cross_entropy", "expected_cost", "focal", "gaussian_nll", "hinge",
+        "huber", "kl_divergence", "ldam", "log_cosh", "logit_adjusted", "mae", "mse", "msle", "multiclass_hinge",
+        "poisson", "quantile", "squared_hinge",
     }  # fmt: skip
     for name in o.losses.names():
         assert o.losses.get(name).name == name and o.losses.get(name).tasks

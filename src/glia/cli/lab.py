@@ -63,7 +63,7 @@ def command(settings: LabSettings, terminal: Terminal) -> None:
     from glia.lab.bench import Bench
     from glia.lab.data import load_data
     from glia.lab.harness import run_lab
-    from glia.lab.page import render
+    from glia.report.lab_page import render_lab
 
     folder = Path(settings.out)
     if folder.exists() and not folder.is_dir():
@@ -76,7 +76,7 @@ def command(settings: LabSettings, terminal: Terminal) -> None:
     line.end()
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "lab.json", result.to_dict())
-    write_text(folder / "report.html", render(result))
+    write_text(folder / "report.html", render_lab(result))
     written = [("report", str(folder / "report.html")), ("figures", str(folder / "lab.json"))]
     if result.suggested():
         lines = [f"{name} = {value_text(value)}\n" for name, value in result.suggested().items()]

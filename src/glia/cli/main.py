@@ -24,6 +24,8 @@ VERBS = {
     "predict": "Predict the rows of a table with a saved model.",
     "evaluate": "Measure a saved model on rows with known answers.",
     "describe": "Say what a table or a model file holds.",
+    "repair": "Compare remedies for missing values; write the repaired table.",
+    "lab": "Answer textbook questions by measurement on your data.",
     "settings": "Print settings as commented TOML or JSON schema.",
 }
 OK, UNEXPECTED, USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

@@ -10,7 +10,9 @@ import typer
 from glia.cli.describe import DescribeSettings
 from glia.cli.evaluate import EvaluateSettings
 from glia.cli.flags import settings_class
+from glia.cli.lab import LabSettings
 from glia.cli.predict import PredictSettings
+from glia.cli.repair import RepairSettings
 from glia.core.settings import Settings
 from glia.estimators.settings import FitSettings
 
@@ -19,11 +21,15 @@ CLASSES: dict[str, type[Settings]] = {
     "predict": PredictSettings,
     "evaluate": EvaluateSettings,
     "describe": DescribeSettings,
+    "repair": RepairSettings,
+    "lab": LabSettings,
 }
 
 
 def command(
-    verb: Annotated[str, typer.Argument(help="The verb: fit, predict, evaluate or describe.", metavar="VERB")] = "fit",
+    verb: Annotated[
+        str, typer.Argument(help="The verb: fit, predict, evaluate, describe, repair or lab.", metavar="VERB")
+    ] = "fit",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
 ) -> None:
     """Print the settings of a verb as a commented TOML file or as a JSON schema."""

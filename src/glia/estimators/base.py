@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from glia.data.stream import Stream, must_map
 from glia.engine.history import History
 from glia.engine.loop import Trainer
 from glia.engine.rows import Rows
-from glia.estimators.choices import SMALL, Choices, choose
+from glia.estimators.choices import SMALL, Choices, choose, choose_members
+from glia.estimators.folds import Folds
 from glia.estimators.holdout import hold_out
 from glia.estimators.inference import network_outputs
 from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take, without_zeros
-from glia.estimators.population_fit import build_members, check_members, fit_members, member_outputs
+from glia.estimators.population_fit import averaged, build_members, fit_members, member_outputs, survivors
 from glia.estimators.prepared import PreparedEstimator
 from glia.estimators.stream_fit import fit_mapped, fit_stream
 from glia.estimators.targets import as_array
@@ -48,6 +50,8 @@ class NetworkEstimator(PreparedEstimator):
         Epochs that were run.
     choices_ : dict
         What was chosen for each setting that was "auto", and why.
+    members_ : int
+        Networks that were built.
     events_ : list of dict
         What went wrong in training and was put right; also where it was cut off and taken up again.
     """
@@ -64,6 +68,7 @@ class NetworkEstimator(PreparedEstimator):
     network_: nn.Module
     history_: History
     target_: Any
+    members_: int
     _kept: tuple[str, torch.optim.Optimizer] | None
 
     @property
@@ -104,14 +109,17 @@ class NetworkEstimator(PreparedEstimator):
         if complete is not None:
             rows, values = take(rows, complete), values[complete]
             weight = None if weight is None else weight[complete]
+            valid = valid.take(complete) if isinstance(valid, Folds) else valid
         fresh = not (self.warm_start and hasattr(self, "network_"))
         if fresh:
             self.target_ = self._new_target(values)
             onehot = not isinstance(self.network, (str, Spec))
             x = self._fit_preparation(rows, values, onehot=onehot)
-            self._build(x, weight is not None)
         else:
             x = self._transform(rows)
+        x, values, weight = self._rebalance(x, values, weight)
+        if fresh:
+            self._build(x, weight is not None)
         self._train(x, values, weight, valid, checkpoint=self.checkpoint if fresh else None)
         self._kept = None
         return self
@@ -128,9 +136,11 @@ class NetworkEstimator(PreparedEstimator):
         classes : array-like, optional
             All classes that will ever come; needed in the first call where its rows lack some.
         """
-        if check_members(self.members) > 1:
-            raise InputError("partial_fit needs one network", f"members={self.members!r}", "use fit, or members=1")
         first = not hasattr(self, "network_")
+        several = choose_members(self.get_params(deep=False), 0) > 1
+        if several or (not first and isinstance(self.network_, MeanNetwork)):
+            raise InputError("partial_fit needs one network", f"members={self.members!r}", "use fit, or members=1")
+        self.members_ = 1
         rows = self._read_new(X) if first else self._read_known(X)
         values = self._check_y(y)
         check_lengths(rows, values)
@@ -155,6 +165,7 @@ class NetworkEstimator(PreparedEstimator):
         rows, values, weight = without_zeros(rows, values, read_weight(rows, sample_weight))
         if count(rows) < 2:
             raise InputError("training needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
+        self.members_ = choose_members(self.get_params(deep=False), count(rows))
         if validation is not None:
             return rows, values, self._row_weight(values, weight), (self._read_known(validation[0]), validation[1])
         if count(rows) < SMALL or self.early_stopping is False or not self.validation_fraction:
@@ -163,6 +174,9 @@ class NetworkEstimator(PreparedEstimator):
                 rows, values = take(rows, index), values[index]
             return rows, values, self._row_weight(values, weight), None
         seed = self._seed("validation") % 2**32
+        if self._folded():
+            folds = Folds.draw(len(values), self._strata(values), self.members_, seed)
+            return rows, values, self._row_weight(values, weight), folds
         train, held = hold_out(len(values), self._strata(values), self.validation_fraction, seed)
         if not len(held):
             return rows, values, self._row_weight(values, weight), None
@@ -170,18 +184,32 @@ class NetworkEstimator(PreparedEstimator):
         valid = (take(rows, held), values[held])
         return take(rows, train), values[train], self._row_weight(values[train], part), valid
 
+    def _folded(self) -> bool:
+        """Whether every member holds out other rows: they are Glia's to choose, and the rows stay what they are."""
+        plain = not self.bootstrap and getattr(self, "balance", "none") in (None, "none")
+        return plain and self.members_ > 1 and self.members == "auto"
+
     def _build(self, x: NDArray[np.float32], weighted: bool) -> None:
         self._resolve(weighted)
         self._device = pick_device(self.device)
         outputs = self._resolved.out_features(self.target_.outputs)
-        choices = choose(self.get_params(deep=False), rows=len(x), task=self.task_, layout=self.layout_)
+        members, seed = self.members_, self._seed()
+        params = self.get_params(deep=False)
+        choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_, members=members)
         self.spec_ = choices.network
-        members, seed = check_members(self.members), self._seed()
         if members == 1:
             network = build_network(choices, self.layout_, outputs, seed, x)
         else:
             network = build_members(
-                choices, self.layout_, outputs, seed, x, task=self.task_, members=members, bootstrap=self.bootstrap
+                choices,
+                self.layout_,
+                outputs,
+                seed,
+                x,
+                task=self.task_,
+                members=members,
+                bootstrap=self.bootstrap,
+                of=averaged(self.members),
             )
         self.network_ = network.to(self._device)
 
@@ -202,14 +230,17 @@ class NetworkEstimator(PreparedEstimator):
         checkpoint: Any = None,
     ) -> None:
         params = params or self.get_params(deep=False)
-        choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_)
-        train = to_rows(x, self.target_.encode(values), weight, self._device)
-        held = None
-        if valid is not None:
-            held_y = self._check_y(valid[1])
-            held = to_rows(self._transform(valid[0]), self.target_.encode(held_y), None, self._device)
+        members = len(self.network_.networks) if isinstance(self.network_, MeanNetwork) else 1
+        choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_, members=members)
+        train = self._drawn(to_rows(x, self.target_.encode(values), weight, self._device))
+        held, folds = None, valid if isinstance(valid, Folds) else None
+        if folds is not None:
+            train, held = folds.parts(train, self._held_weight(train.y.cpu().numpy()))
+        elif valid is not None:
+            held_y = self.target_.encode(self._check_y(valid[1]))
+            held = to_rows(self._transform(valid[0]), held_y, self._held_weight(held_y), self._device)
         if isinstance(self.network_, MeanNetwork):
-            self._train_members(self.network_, choices, train, held, checkpoint)
+            self._train_members(self.network_, choices, train, held, checkpoint, folds)
             return
         before = list(self.history_) if further else []
         rule = repr((choices.optimizer, choices.lr))
@@ -232,8 +263,18 @@ class NetworkEstimator(PreparedEstimator):
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
 
     def _train_members(
-        self, network: MeanNetwork, choices: Choices, train: Rows, held: Rows | None, checkpoint: Any
+        self,
+        network: MeanNetwork,
+        choices: Choices,
+        train: Rows,
+        held: Rows | None,
+        checkpoint: Any,
+        folds: Folds | None = None,
     ) -> None:
+        if (
+            held is not None and held.weight is not None and held.weight.ndim == 1
+        ):  # members are judged by a column each
+            held = replace(held, weight=held.weight.unsqueeze(1).repeat(1, len(network.networks)))
         history, trainer, best = fit_members(
             network,
             self._resolved,
@@ -247,6 +288,9 @@ class NetworkEstimator(PreparedEstimator):
             checkpoint=checkpoint,
         )
         self._note(history, trainer, best, choices)
+        if folds is not None and held is not None:
+            self._calibrate(folds.unseen(network, survivors(trainer), held))
+            return
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
 
     def _note(self, history: History, trainer: Trainer, best_epoch: int, choices: Choices) -> None:
@@ -319,6 +363,20 @@ class NetworkEstimator(PreparedEstimator):
 
     def _row_weight(self, values: NDArray[Any], weight: Floats | None) -> Floats | None:
         return weight
+
+    def _rebalance(
+        self, x: NDArray[np.float32], values: NDArray[Any], weight: Floats | None
+    ) -> tuple[NDArray[np.float32], NDArray[Any], Floats | None]:
+        """Return the training rows, targets and weights that are learned from: others where classes are balanced."""
+        return x, values, weight
+
+    def _drawn(self, train: Rows) -> Rows:
+        """Return the rows as mini-batches are drawn from them."""
+        return train
+
+    def _held_weight(self, encoded: NDArray[Any]) -> Floats | None:
+        """Return weights by which the validation loss judges what the training loss does."""
+        return None
 
     def _new_target(self, values: NDArray[Any], classes: Any = None) -> Any:
         raise TypeError(f"{type(self).__name__} does not say how targets are encoded")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from glia.core.errors import InputError
 from glia.core.layout import Layout
 from glia.core.protocols import Task
@@ -15,8 +17,12 @@ from glia.nn import MLP
 
 EFFORTS = {"quick": 0.3, "default": 1.0, "best": 3.0}
 """Effort → share of the default number of optimizer steps."""
-BINNED_ROWS, BINNED_COLUMNS, BINS = 1000, 40, 48
-"""Numbers get piecewise-linear embeddings of so many bins from so many rows, up to so many columns."""
+MEMBERS = {"quick": 1, "default": 4, "best": 8}
+"""Effort → networks whose mean answers."""
+FOLDED_ROWS = 50_000
+"""Up to so many rows there are several networks, and each holds out a fold of its own."""
+BINNED_ROWS, BINNED_COLUMNS = 500, 64
+"""Numbers get piecewise-linear embeddings from so many rows, up to so many columns."""
 SMALL = 100
 """Below this many rows none are held out for validation: they would cost more than they tell."""
 
@@ -35,7 +41,42 @@ class Choices:
     why: dict[str, dict[str, Any]]
 
 
-def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout) -> Choices:
+def bins_for(columns: int) -> int:
+    """Return the bins of each number's embedding: about 256 in all, since every one costs time, but 12 to 48 each."""
+    return min(48, max(12, 256 // max(columns, 1)))
+
+
+def choose_members(params: dict[str, Any], rows: int) -> int:
+    """Return how many networks "auto" means: several only where everything else about the network is Glia's choice.
+
+    Parameters
+    ----------
+    params : dict
+        ``get_params(deep=False)``; where ``members`` is a number, that is returned.
+    rows : int
+        Training rows.
+    """
+    members = params.get("members", 1)
+    if not (isinstance(members, str) and members == "auto"):
+        return check_members(members)
+    alone = params.get("network") != "auto" or params.get("warm_start") or not SMALL <= rows <= FOLDED_ROWS
+    return 1 if alone else MEMBERS.get(str(params.get("effort", "default")), 1)
+
+
+def check_members(members: Any) -> int:
+    """Return the number of networks.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number of at least 1.
+    """
+    if isinstance(members, bool) or not isinstance(members, (int, np.integer)) or members < 1:
+        raise InputError("members must be 'auto' or a whole number of at least 1", f"members={members!r}")
+    return int(members)
+
+
+def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, members: int = 1) -> Choices:
     """Settle every "auto" of an estimator's parameters.
 
     Parameters
@@ -48,6 +89,8 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout) -> 
         What is predicted.
     layout : Layout
         Of the prepared rows.
+    members : int
+        Networks that are trained; of several, each can be narrower.
 
     Raises
     ------
@@ -73,7 +116,12 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout) -> 
     auto_epochs = max(8, min(300, round(steps / steps_per_epoch)))
     reason = f"about {steps} steps of {batch} rows ({effort} effort)"
     epochs = _whole("epochs", settle("epochs", auto_epochs, reason))
-    width = 256 if rows >= 2000 else 128
+    if params.get("members") == "auto":
+        reason = (
+            "the mean of several is better than one, and each holds out other rows" if members > 1 else "one will do"
+        )
+        why["members"] = {"value": members, "why": reason}
+    width = 256 if rows >= 2000 and members == 1 else 128
     network = settle(
         "network",
         MLP(
@@ -86,17 +134,22 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout) -> 
     )
     rule = settle("optimizer", Optimizer("adamw", weight_decay=0.02, clip_norm=1.0), "the usual rule for tables")
     optimizer = rule if isinstance(rule, Optimizer) else Optimizer(rule)
-    lr = settle("lr", 2e-3 if optimizer.name == "adamw" else None, "the usual rate of this optimizer at this width")
+    lr = settle("lr", 4e-3 if optimizer.name == "adamw" else None, "the usual rate of this optimizer at this width")
     if lr is not None and not (_is_number(lr) and lr > 0 and math.isfinite(lr)):
         raise InputError("lr must be a finite number above 0", f"lr={lr!r}")
     schedule = settle("schedule", "cosine", "a slow end lets the weights settle")
     stopping = params.get("early_stopping", "auto")
-    if stopping == "auto" or stopping is True:
+    if stopping == "auto" and params.get("epochs", "auto") == "auto":
+        patience = 0  # the best epoch is kept all the same
+    elif stopping == "auto" or stopping is True:
         patience = max(8, epochs // 4)
     else:
         patience = 0 if stopping in (None, False) else _whole("early_stopping", stopping)
     if stopping == "auto":
-        why["early_stopping"] = {"value": patience, "why": "a quarter of the epochs, at least 8"}
+        reason = (
+            "a quarter of the epochs, at least 8" if patience else "the rate falls to the end; the best epoch is kept"
+        )
+        why["early_stopping"] = {"value": patience, "why": reason}
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,15 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from glia.estimators.base import NetworkEstimator
-from glia.estimators.targets import ClassTarget, as_array, class_column
-from glia.objectives import EvaluationResult, class_weights, evaluate, fit_temperature, probabilities
+from glia.estimators.rare_classes import RareClasses
+from glia.estimators.rebalance import offset_of
+from glia.estimators.targets import as_array, class_column
+from glia.objectives import EvaluationResult, evaluate, imbalance, probabilities
 
 Floats = NDArray[np.float64]
-ENOUGH = 50
-"""Fewest held-out rows from which a temperature is learned."""
 
 
-class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # scikit-learn carries no types
+class Classifier(ClassifierMixin, RareClasses):  # type: ignore[misc]  # scikit-learn carries no types
     """A network that tells classes apart, with scikit-learn's contract and calibrated probabilities.
 
     Parameters
@@ -44,7 +44,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
     validation_fraction : float
         Share of the rows held out for that, in [0, 1); none are below 100 rows.
     class_weight : None, "balanced" or mapping
-        Weights of the classes.
+        Weights of the classes' rows in training.
     effort : {"quick", "default", "best"}
         How many steps a good result is worth.
     precision : {"auto", "float32", "bfloat16"}
@@ -61,17 +61,33 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         Folder in which ``fit`` keeps its state every minute, and from which the same fit (settings, rows and a fixed
         ``random_state``) goes on to the same bits after it was killed. One folder for one fit. ``partial_fit``, and
         ``fit`` that goes on from fitted weights, ignore it.
-    members : int
+    members : "auto" or int
         How many networks are trained at once; they differ in their random start, and probabilities are averaged.
+        "auto" is one where a network is given, and of "quick" effort; else 4 or, of "best" effort, 8, each of which
+        holds out other rows, so that every row is learned from and also judges; their scores are averaged.
     bootstrap : bool
         Whether each member learns from a bootstrap sample of its own (bagging).
+    balance : str or Balance
+        How training rows are made to count evenly by class: "none", "batches" (every mini-batch has as many rows of
+        each class), or a name of ``glia.data.balance.balancers``: "oversample", "undersample", "smote", …. Rows that
+        judge (validation, test) are never touched.
+    threshold : "auto", float, str or mapping
+        From which probability on the second class is answered: a number, or chosen on the validation rows: "f1",
+        "balanced" (accuracy), "mcc", ``{"recall_at_precision": 0.9}``, ``{"precision_at_recall": 0.9}``; or by costs,
+        ``{"cost": [[0, 1], [5, 0]]}`` (true classes as rows). "auto" is the most probable class, counting classes as
+        training did.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
-    temperature_ : float
-        What raw scores are divided by before they become probabilities (arXiv 1706.04599).
+    threshold_ : float, tuple or None
+        The threshold, one for each of several labels; ``None`` for more than two classes.
+
+    Notes
+    -----
+    ``class_weight``, ``balance`` and some losses make classes count more than they are common. Probabilities are
+    corrected for that (``glia.objectives.shift_prior``), so that they stay true; decisions keep the benefit.
     """
 
     def __init__(
@@ -94,8 +110,10 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         verbose: int = 0,
         warm_start: bool = False,
         checkpoint: Any = None,
-        members: int = 1,
+        members: Any = "auto",
         bootstrap: bool = False,
+        balance: Any = "none",
+        threshold: Any = "auto",
     ) -> None:
         self.network, self.preparation, self.objective = network, preparation, objective
         self.optimizer, self.lr, self.schedule = optimizer, lr, schedule
@@ -104,6 +122,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         self.effort, self.precision, self.device = effort, precision, device
         self.random_state, self.verbose, self.warm_start = random_state, verbose, warm_start
         self.checkpoint, self.members, self.bootstrap = checkpoint, members, bootstrap
+        self.balance, self.threshold = balance, threshold
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -122,6 +141,8 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
 
     def _probabilities(self, outputs: NDArray[np.float32]) -> Floats:
         scores = torch.from_numpy(outputs).double() / self.temperature_
+        if self.factors_ is not None:
+            scores = scores + torch.as_tensor(offset_of(self.factors_, self.task_), dtype=torch.float64)
         if self.task_ == "multiclass":
             return probabilities(scores, self.task_, self._resolved.loss).numpy()
         # The sigmoid as a softmax over (0, score): torch's sigmoid rounds the last few elements of an array in another
@@ -130,15 +151,14 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         return (pairs[:, 0] if self.task_ == "binary" else pairs[..., 1]).numpy()
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable labels, (N,), or 0/1 (N, L) for several labels."""
-        probability = self.predict_proba(X)
-        return self.target_.decide(probability)  # type: ignore[no-any-return]
+        """Return labels by ``threshold``, (N,), or 0/1 (N, L) for several labels."""
+        return self.decide(self.predict_proba(X))
 
     def predict_frame(self, X: Any) -> pl.DataFrame:
         """Return a frame with the columns ``prediction`` and ``probability_<class>``."""
         probability = self.predict_proba(X)
         named = {f"probability_{c}": probability[:, i] for i, c in enumerate(self.classes_.tolist())}
-        decided = self.target_.decide(probability)
+        decided = self.decide(probability)
         if self.task_ == "multilabel":
             labels = self._target_names(decided.shape[1])
             found = {f"prediction_{label}": decided[:, i] for i, label in enumerate(labels)}
@@ -146,11 +166,13 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
         return pl.DataFrame({"prediction": decided.tolist(), **named})
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None, *, n_boot: int = 500) -> EvaluationResult:
-        """Score predictions, each metric with a bootstrap interval."""
+        """Score predictions, each metric with a bootstrap interval; say so where accuracy misleads."""
         probability, values = self.predict_proba(X), self._labels(y)
-        decided = self.target_.decide(probability)
+        decided = self.decide(probability)
         classes = None if self.task_ == "multilabel" else self.classes_
-        return evaluate(self.task_, values, decided, probability, sample_weight, classes=classes, n_boot=n_boot)
+        found = evaluate(self.task_, values, decided, probability, sample_weight, classes=classes, n_boot=n_boot)
+        caution = "" if classes is None else imbalance(values, decided, classes, sample_weight).message
+        return replace(found, caution=caution)
 
     def _labels(self, y: Any) -> NDArray[Any]:
         """Return labels of the kind of ``classes_``: what was read from a file may be strings instead of numbers."""
@@ -167,21 +189,6 @@ class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # sc
 
     def _strata(self, values: NDArray[Any]) -> NDArray[Any] | None:
         return None if values.ndim > 1 else np.unique(values, return_inverse=True)[1]
-
-    def _row_weight(self, values: NDArray[Any], weight: Floats | None) -> Floats | None:
-        if self.class_weight is None:
-            return weight
-        known = np.unique(values) if isinstance(self.class_weight, str) else [*self.class_weight, *np.unique(values)]
-        factors = class_weights(values, self.class_weight, classes=known)
-        return factors if weight is None else factors * weight
-
-    def _new_target(self, values: NDArray[Any], classes: Any = None) -> ClassTarget:
-        return ClassTarget().fit(values, classes)
-
-    def _calibrate(self, held: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
-        self.temperature_ = 1.0
-        if held is not None and len(held[0]) >= ENOUGH:
-            self.temperature_ = fit_temperature(held[0], held[1], self.task_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

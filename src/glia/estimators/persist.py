@@ -21,22 +21,25 @@ from glia.core.layout import Layout
 from glia.core.modelfile import Archive, read_archive, write_archive
 from glia.core.seeds import seeded
 from glia.data import Schema
+from glia.data.balance import Balance
 from glia.data.preparation import Preparation
 from glia.engine.history import History
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.schedules import schedules
 from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
-from glia.estimators.population_fit import check_members, count_members
+from glia.estimators.population_fit import averaged, count_members, has_members
 from glia.estimators.regressor import Regressor
 from glia.estimators.targets import ClassTarget, ValueTarget
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
 from glia.nn.ensemble import MeanNetwork
-from glia.objectives import Loss, Objective
+from glia.objectives import Decision, Loss, Objective
 from glia.objectives.losses import loss_from_dict
 
 _ESTIMATORS: dict[str, Any] = {"Classifier": Classifier, "Regressor": Regressor, "Perceptron": Perceptron}
-_SETTINGS: dict[str, Any] = {"Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer}
+_SETTINGS: dict[str, Any] = {
+    "Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer, "Balance": Balance
+}  # fmt: skip
 _PREPARED = "preparation/"
 _NETWORK = "network/"
 _LABELS = r"[<>|=][biufUSO]\d*|[<>=][mM]8(\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns)\])"
@@ -110,6 +113,8 @@ def _fitted(estimator: Any) -> dict[str, Any]:
         spec = as_network(estimator.spec_)
         data["network"] = spec.to_dict() if isinstance(spec, Spec) else {"custom": type(spec).__qualname__}
         loss = estimator._resolved.loss
+        if isinstance(estimator, Classifier):
+            data["decision"], data["factors"] = estimator.decision_.to_dict(), estimator.factors_
         data["loss"] = loss.to_dict() if hasattr(loss, "to_dict") and _is_json(loss) else None
         # Without times, so that the same run gives the same file.
         data["history"] = [
@@ -221,11 +226,13 @@ def _rebuild_network(
         for k, v in archive.tensors.items()
         if k.startswith(_NETWORK)
     }
-    members = count_members(weights) if check_members(estimator.members) > 1 else 0
+    members = count_members(weights) if has_members(estimator.members, estimator.network, weights) else 0
+
+    estimator.members_ = max(members, 1)
 
     def build() -> torch.nn.Module:
         made = [estimator.spec_.build(estimator.layout_, outputs) for _ in range(max(members, 1))]
-        return MeanNetwork(made, estimator.target_.task) if members else made[0]
+        return MeanNetwork(made, estimator.target_.task, averaged(estimator.members)) if members else made[0]
 
     if network is None:
         with torch.device("meta"):  # a small file cannot ask for a huge network: its weights must be there
@@ -241,8 +248,21 @@ def _rebuild_network(
         estimator.conformity_ = found = archive.tensors.get("conformity_")
         if found is not None and (found.ndim != 2 or found.shape[1] != estimator.target_.outputs):
             raise ValueError(f"errors of shape {found.shape} for {estimator.target_.outputs} targets")
-    elif not (isinstance(estimator.temperature_, float) and 0 < estimator.temperature_ < math.inf):
+    else:
+        _rebuild_decision(estimator, data)
+
+
+def _rebuild_decision(estimator: Classifier, data: dict[str, Any]) -> None:
+    """Read how scores become probabilities and those decisions; files before it was stored have the plain way."""
+    if not (isinstance(estimator.temperature_, float) and 0 < estimator.temperature_ < math.inf):
         raise ValueError("the temperature must be a finite number above 0")
+    task, classes = estimator.target_.task, estimator.target_.outputs
+    factors = data.get("factors")
+    if factors is not None and not (len(factors) == classes and all(0 < float(f) < math.inf for f in factors)):
+        raise ValueError(f"{len(factors)} factors for {classes} classes must be finite and above 0")
+    estimator.factors_ = None if factors is None else [float(f) for f in factors]
+    kept = data.get("decision")
+    estimator.decision_ = Decision() if kept is None else Decision.from_dict(kept, task, classes)
 
 
 def _target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:

@@ -25,26 +25,13 @@ from glia.engine.population_weights import bootstrap_weights
 from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
-from glia.estimators.choices import Choices
+from glia.estimators.choices import Choices, check_members
 from glia.estimators.inference import network_outputs
 from glia.estimators.training import Reporter, build_network, keeping, row_metrics
 from glia.nn import count_parameters
 from glia.nn.ensemble import MeanNetwork
 from glia.nn.population import StackedPopulation
 from glia.objectives import ResolvedObjective
-
-
-def check_members(members: Any) -> int:
-    """Return the number of networks.
-
-    Raises
-    ------
-    InputError
-        If it is not a whole number of at least 1.
-    """
-    if isinstance(members, bool) or not isinstance(members, (int, np.integer)) or members < 1:
-        raise InputError("members must be a whole number of at least 1", f"members={members!r}")
-    return int(members)
 
 
 def build_members(
@@ -57,8 +44,9 @@ def build_members(
     task: Task,
     members: int,
     bootstrap: bool,
+    of: str = "probabilities",
 ) -> MeanNetwork:
-    """Build K networks, each initialised from a random stream of its own.
+    """Build K networks, each initialised from a random stream of its own; ``of`` is what is averaged.
 
     Raises
     ------
@@ -73,7 +61,7 @@ def build_members(
             "a network that always starts the same",
             "set bootstrap=True, or hand in a class or factory instead of a module",
         )
-    return MeanNetwork(networks, task)
+    return MeanNetwork(networks, task, of)
 
 
 def train_members(
@@ -152,6 +140,24 @@ def fit_members(
     kept = keeping(checkpoint, network, objective, choices, (train, valid), settings)
     callbacks = [Reporter(Progress(verbose), len(train)), *kept]
     return train_members(network, objective, choices, train, valid, callbacks=callbacks, **options)
+
+
+def survivors(trainer: PopulationTrainer) -> list[int]:
+    """Return the members that can be used: those that did not fail, and those that failed after a best epoch."""
+    best = trainer.stopping.best_epoch or [0] * len(trainer.failed)
+    return [k for k, (failed, epoch) in enumerate(zip(trainer.failed, best, strict=True)) if not failed or epoch]
+
+
+def averaged(members: Any) -> str:
+    """Return what is averaged over members: scores where they are Glia's choice, as the temperature is that of one."""
+    return "scores" if isinstance(members, str) else "probabilities"
+
+
+def has_members(members: Any, network: Any, weights: Mapping[str, Any]) -> bool:
+    """Tell whether saved weights are those of a ``MeanNetwork``: by the settings, or where these are "auto" by name."""
+    if isinstance(members, str) and members == "auto":
+        return isinstance(network, str) and network == "auto" and any(name.startswith("networks.") for name in weights)
+    return check_members(members) > 1
 
 
 def count_members(weights: Mapping[str, Any]) -> int:

@@ -9,11 +9,12 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
+import glia.estimators.autoencoder_training  # noqa: F401  # lets preparations learn autoencoders
 from glia.core.errors import InputError
 from glia.core.layout import Layout
 from glia.data import Schema, Table, learn_schema, unify
 from glia.data.preparation import Preparation
-from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, BINS
+from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, bins_for
 from glia.estimators.inputs import RowsIn, read_rows
 
 
@@ -100,7 +101,7 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
         """Return bins for the numbers of a table that is long enough to place them and not too wide to use them."""
         if getattr(self, "network", None) != "auto" or len(rows) < BINNED_ROWS or rows.shape[1] > BINNED_COLUMNS:
             return {}
-        return {"numeric_bins": BINS, "bins": "tree" if y.ndim == 1 else "quantile"}
+        return {"numeric_bins": bins_for(rows.shape[1]), "bins": "tree" if y.ndim == 1 else "quantile"}
 
     def _complete(self, rows: RowsIn) -> NDArray[np.intp] | None:
         """Return the rows without gaps where the preparation asks to learn from those only, else ``None``."""

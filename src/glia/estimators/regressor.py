@@ -61,7 +61,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         verbose: int = 0,
         warm_start: bool = False,
         checkpoint: Any = None,
-        members: int = 1,
+        members: Any = "auto",
         bootstrap: bool = False,
     ) -> None:
         self.network, self.preparation, self.objective = network, preparation, objective

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from glia.core.decision_rule import Rule, as_rule
 from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
 from glia.engine.distributed.settings import Distribution
@@ -73,6 +74,32 @@ class FitSettings(Settings):
     class_weight: Literal["balanced"] | None = setting(
         None, "balanced gives rare classes the weight of common ones", group=_OBJECTIVE
     )
+    balance: Literal[
+        "none",
+        "batches",
+        "oversample",
+        "undersample",
+        "smote",
+        "borderline_smote",
+        "adasyn",
+        "tomek",
+        "enn",
+        "smote_tomek",
+        "smote_enn",
+    ] = setting("none", "how training rows (never those that judge) are made to count evenly", group=_OBJECTIVE)
+    threshold: str = setting(
+        "auto",
+        "what decides: auto, a probability, f1, balanced, mcc, recall_at_precision=0.9 or precision_at_recall=0.9",
+        group=_OBJECTIVE,
+    )
+    cost: str | None = setting(
+        None, "what mistakes cost, true classes as rows, sorted, to decide by: '0 1; 5 0'", group=_OBJECTIVE
+    )
+
+    @property
+    def rule(self) -> Rule:
+        """What decides, by ``threshold`` or by ``cost``."""
+        return as_rule(self.threshold if self.cost is None else {"cost": self.cost})
 
     members: Count = setting(1, "networks trained at once and averaged", group=_NETWORK)
     bagging: bool = setting(False, "each member learns from its own bootstrap sample (bagging)", group=_NETWORK)
@@ -129,7 +156,13 @@ class FitSettings(Settings):
     def _fit_together(self) -> FitSettings:
         """Check what no field can say alone."""
         read_interval(self.checkpoint_every)
-        _ = self.distribution  # which checks itself
+        _ = self.distribution, self.rule  # which check themselves
+        if self.cost is not None and self.threshold != "auto":
+            got = f"threshold={self.threshold!r} and cost={self.cost!r}"
+            raise InputError("one thing must decide", got, "leave one of them away")
+        if self.class_weight is not None and self.balance != "none":
+            got = f"class_weight={self.class_weight!r} and balance={self.balance!r}"
+            raise InputError("rare classes are made to count in one way", got, "leave one of them away")
         if self.test_fraction + self.validation_fraction >= 1:
             raise InputError(
                 "some rows must remain for training",

@@ -15,6 +15,7 @@ from glia.core.errors import InputError
 from glia.core.hardware import pick_device
 from glia.core.seeds import numpy_rng
 from glia.data import unify
+from glia.data.impute import read_impute
 from glia.data.preparation import Preparation
 from glia.data.stream import Budget, MappedBlocks, Stream, Survey
 from glia.data.stream.mapped import gather
@@ -147,6 +148,8 @@ def fit_stream(estimator: Any, stream: Stream, target: Any = None) -> Any:
     estimator.target_ = estimator._new_target(values, targets.classes)
     x = estimator._fit_preparation(rows, values, onehot=not isinstance(estimator.network, (str, Spec)))
     factors = targets.class_factors(getattr(estimator, "class_weight", None))
+    if is_classifier(estimator):
+        estimator._counted = factors  # its probabilities are corrected by them
     blocks = PreparedStream(stream, found, targets, estimator, factors)
     width = sum(array[:1].nbytes for array in blocks.arrays(unify(sample.frame[:1], found.table.schema)))
     held = None
@@ -269,12 +272,20 @@ def _checked(estimator: Any, stream: Stream, target: Any) -> Stream:
 
 
 def _refuse(estimator: Any) -> None:
-    if estimator.members != 1:
+    if getattr(estimator, "balance", "none") not in (None, "none"):
+        got = f"balance={estimator.balance!r}"
+        raise InputError("rows that stay on disk are not resampled", got, "use class_weight='balanced'")
+    if estimator.members not in (1, "auto"):
         raise InputError("a stream is fitted by one network", f"members={estimator.members!r}", "use members=1")
     if estimator.warm_start and hasattr(estimator, "network_"):
         raise InputError("a stream is fitted from the beginning", "warm_start=True", "use partial_fit for further rows")
     if isinstance(estimator.preparation, Preparation) and estimator.preparation.impute == "delete":
         raise InputError("a stream keeps rows with gaps", "impute='delete'", "use impute='auto'")
+    impute = read_impute(estimator.preparation.impute)[0] if isinstance(estimator.preparation, Preparation) else ""
+    if impute in ("linear", "spline", "nearest"):
+        raise InputError(
+            "a stream's rows come in no order to interpolate along", f"impute={impute!r}", "use 'iterative'"
+        )
 
 
 def _train(estimator: Any, source: StreamSource, held: Rows | None, x: NDArray[np.float32], *, weighted: bool) -> Any:
@@ -283,7 +294,7 @@ def _train(estimator: Any, source: StreamSource, held: Rows | None, x: NDArray[n
     estimator._device = source.device
     choices = choose(estimator.get_params(deep=False), rows=len(source), task=estimator.task_, layout=estimator.layout_)
     outputs = estimator._resolved.out_features(estimator.target_.outputs)
-    estimator.spec_ = choices.network
+    estimator.spec_, estimator.members_ = choices.network, 1
     network = build_network(choices, estimator.layout_, outputs, estimator._seed(), x)
     estimator.network_ = network.to(source.device)
     history, trainer, stopping = train_network(

@@ -267,9 +267,15 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
         "random_state": settings.seed, "verbose": verbose, "members": settings.members,
         "bootstrap": settings.bagging,
     }  # fmt: skip
-    if task == "regression":
-        return Regressor(**common)
-    return Classifier(**common, class_weight=settings.class_weight)
+    if task != "regression":
+        return Classifier(
+            **common, class_weight=settings.class_weight, balance=settings.balance, threshold=settings.rule.value
+        )
+    for name, default in (("balance", "none"), ("threshold", "auto"), ("cost", None)):
+        if getattr(settings, name) != default:
+            got = f"{name}={getattr(settings, name)!r} for a quantity"
+            raise InputError(f"{name} is for classes", got, "leave it away, or set the task")
+    return Regressor(**common)
 
 
 def _given(value: Any) -> Any:

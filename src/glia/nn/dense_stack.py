@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from glia.nn.activation_kernels import BoundActivation, Call, kernel_of
 from glia.nn.embeddings import TabularInput
+from glia.nn.fast import FastDropout
 
 _STEPS = 1 << 16
 """Dropout compares 16 random bits with a bound: probabilities are rounded to multiples of 1/65536."""
@@ -85,7 +87,7 @@ def stack_of(parts: list[nn.Module], input: nn.Module | None = None) -> DenseSta
             layers.append(DenseLayer(part, nn.Identity()))
         elif last is None or last.dropout is not None:
             return None  # what comes after dropout must be a product, which takes its factor along
-        elif type(part) is nn.Dropout and round(part.p * _STEPS) < _STEPS:
+        elif _is_dropout(part) and round(part.p * _STEPS) < _STEPS:
             layers[-1] = DenseLayer(last.linear, last.activation, part)
         elif type(last.activation) is nn.Identity and kernel_of(part) is not None:
             layers[-1] = DenseLayer(last.linear, part)
@@ -97,6 +99,12 @@ def stack_of(parts: list[nn.Module], input: nn.Module | None = None) -> DenseSta
     every = own if input is None else [*own, *input.parameters()]
     plain = all(p.layout is torch.strided and p.is_contiguous() for p in own)
     return DenseStack(tuple(layers), input) if plain and len({id(p) for p in every}) == len(every) else None
+
+
+def _is_dropout(part: nn.Module) -> TypeGuard[nn.Dropout]:
+    # During a training torch's own dropout is of a faster class, of the same distribution. Of probability 0 it is left
+    # to autograd, whose bits are those of a loop written by hand.
+    return type(part) is nn.Dropout or (isinstance(part, FastDropout) and part.p > 0)
 
 
 def first_trained_column(stage: nn.Module) -> int | None:

@@ -22,6 +22,8 @@ class MeanNetwork(nn.Module):
         (B, *shape) → (B, O) each; held, not copied.
     task : {"binary", "multiclass", "multilabel", "regression"}
         For classes and labels probabilities are averaged, for values the outputs themselves.
+    of : {"probabilities", "scores"}
+        "scores" averages the outputs themselves for every task.
 
     Notes
     -----
@@ -30,21 +32,26 @@ class MeanNetwork(nn.Module):
     Outputs for classes are again raw scores, log p̄ or log p̄ − log(1 − p̄) of the averaged probabilities p̄, so that
     whatever takes one network's scores (softmax, temperature, losses, attributions) takes these. They are computed
     from log-probabilities, hence exact for scores of any size. Averaging probabilities of networks that differ in their
-    random start is the deep ensemble of arXiv 1612.01474.
+    random start is the deep ensemble of arXiv 1612.01474. The mean of scores is the normalised geometric mean of
+    probabilities: it is as sharp as its members, while the mean of probabilities is blurred by their disagreement, so
+    that a temperature found for single members fits the former.
 
     Raises
     ------
     InputError
-        If there is no network, or the task is unknown.
+        If there is no network, or the task or what is averaged is unknown.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], task: Task) -> None:
+    def __init__(self, networks: Sequence[nn.Module], task: Task, of: str = "probabilities") -> None:
         super().__init__()
         if not networks:
             raise InputError("a mean must be over networks", "none", "hand in at least one")
         if task not in ("binary", "multiclass", "multilabel", "regression"):
             raise InputError("the task must be known", f"task={task!r}")
-        self.networks, self.task = nn.ModuleList(networks), task
+        if of not in ("probabilities", "scores"):
+            raise InputError("what is averaged must be probabilities or scores", f"of={of!r}")
+        self.networks = nn.ModuleList(networks)
+        self.task: Task = "regression" if of == "scores" else task  # by which outputs are averaged
 
     def member_outputs(self, x: Tensor) -> Tensor:
         """Return the members' own outputs, (K, B, O)."""

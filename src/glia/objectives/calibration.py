@@ -30,8 +30,10 @@ def fit_temperature(
     y: ArrayLike | torch.Tensor,
     task: Task,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
+    spread: float | None = None,
 ) -> float:
-    """Return the temperature T for which softmax(logits / T) has the least log loss on held-out rows.
+    """Return the temperature T for which softmax(logits / T + offset) has the least log loss on held-out rows.
 
     Parameters
     ----------
@@ -43,6 +45,12 @@ def fit_temperature(
         What is predicted.
     sample_weight : array-like, (N,), optional
         At least 0.
+    offset : array-like, (C,) or a number, optional
+        What is added to the scores of each class afterwards; for yes/no labels to the score of "yes". By it a network
+        that was trained on other shares of the classes is calibrated for those of the held-out rows.
+    spread : float, optional
+        Standard deviation of log T that is thought usual, > 0: few rows then say less than many. Without it the rows
+        alone decide, and where the scores part the classes of a few rows without a fault, T falls to its bound.
 
     Returns
     -------
@@ -71,14 +79,16 @@ def fit_temperature(
     if not fits or len(z) == 0 or not np.isfinite(z).all():
         raise InputError("logits must be finite, with a row per row of y", f"logits {z.shape} and y {truth.shape}")
     weight = np.ones(len(z)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    added = 0.0 if offset is None else np.asarray(offset, dtype=np.float64)
 
     def slope(sharpness: float) -> float:
         if task == "multiclass":
             own = z[np.arange(len(z)), truth.astype(np.intp)]
-            per_row = (softmax(sharpness * z, axis=1) * z).sum(axis=1) - own
+            per_row = (softmax(sharpness * z + added, axis=1) * z).sum(axis=1) - own
         else:
-            per_row = ((expit(sharpness * z) - truth) * z).mean(axis=1)
-        return float(weight @ per_row)
+            per_row = ((expit(sharpness * z + added) - truth) * z).mean(axis=1)
+        pull = 0.0 if spread is None else math.log(sharpness) / (sharpness * spread**2)
+        return float(weight @ per_row) + pull
 
     low, high = (math.log(1.0 / t) for t in reversed(TEMPERATURES))
     if slope(math.exp(high)) <= 0:
@@ -144,7 +154,8 @@ class ReliabilityResult(Result):
         return [Table("Claimed against observed", heads, rows)]
 
 
-def _wilson(share: float, n: float, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson(share: float, n: float, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Return the interval of a share that was seen in ``n`` rows (Wilson 1927); ``z`` sets its level, here 95 %."""
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
@@ -188,7 +199,7 @@ def reliability(
         inside = where == b
         w = weight[inside]
         claimed, observed = float(np.average(flat[inside], weights=w)), float(np.average(happened[inside], weights=w))
-        low, high = _wilson(observed, float(w.sum() ** 2 / (w**2).sum()))
+        low, high = wilson(observed, float(w.sum() ** 2 / (w**2).sum()))
         found.append(ReliabilityBin(b / bins, (b + 1) / bins, int(inside.sum()), claimed, observed, low, high))
         error += float(w.sum()) * abs(observed - claimed)
     return ReliabilityResult(tuple(found), error / float(weight.sum()))

@@ -27,6 +27,8 @@ class EvaluationResult(Result):
         Resamples behind the intervals.
     level : float
         Coverage of the intervals.
+    caution : str
+        What a reader of these figures must know: where accuracy misleads.
     """
 
     task: Task
@@ -35,6 +37,7 @@ class EvaluationResult(Result):
     left_out: dict[str, str]
     n_boot: int
     level: float
+    caution: str = ""
 
     def __getitem__(self, name: str) -> Interval:
         return self.metrics[name]
@@ -44,7 +47,7 @@ class EvaluationResult(Result):
         if not self.metrics:
             return f"No metric is defined for these {self.n_rows:,} rows."
         name, figure = next(iter(self.metrics.items()))
-        return f"{name} is {figure} on {self.n_rows:,} rows."
+        return f"{name} is {figure} on {self.n_rows:,} rows.{f' {self.caution}' if self.caution else ''}"
 
     def tables(self) -> list[Table]:
         """Return one row per metric: value, interval, direction, unit and meaning."""

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from glia.core.errors import InputError
 from glia.core.protocols import Task
-from glia.objectives import classification_losses as _classification  # noqa: F401  (registers its losses)
+from glia.objectives import class_balanced as _class_balanced  # noqa: F401  (registers its losses, as do the others)
+from glia.objectives import classification_losses as _classification  # noqa: F401
+from glia.objectives import expected_cost as _expected_cost  # noqa: F401
+from glia.objectives import ldam as _ldam  # noqa: F401
+from glia.objectives import logit_adjusted as _logit_adjusted  # noqa: F401
 from glia.objectives import regression_losses as _regression  # noqa: F401
 from glia.objectives.loss import Loss, losses, row_mean
 

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike
 from glia.core.errors import InputError
 from glia.core.results import jsonable
 from glia.report.curves import curves
+from glia.report.decisions import decided
 from glia.report.groups import weak_groups
 from glia.report.profile import data_profile
 from glia.report.words import shorten
 
-__all__ = ["curves", "data_profile", "hardest_rows", "weak_groups"]
+__all__ = ["curves", "data_profile", "decided", "hardest_rows", "weak_groups"]
 
 
 def hardest_rows(

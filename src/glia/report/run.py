@@ -34,7 +34,7 @@ from glia.explain.permutation import permutation_importance
 from glia.nn import describe_network
 from glia.objectives import coverage, evaluate, metrics, metrics_for, paired_difference, primary_metric, reliability
 from glia.objectives.evaluation import EvaluationResult
-from glia.report.evidence import curves, data_profile, hardest_rows, weak_groups
+from glia.report.evidence import curves, data_profile, decided, hardest_rows, weak_groups
 from glia.report.html import render
 from glia.report.run_folder import OUTPUTS, RunFolder
 from glia.report.verdict import verdict
@@ -135,12 +135,14 @@ def build_record(
     n_boot = _resamples(settings.bootstrap, len(y))
     weight = None if fitted.weight is None else fitted.weight[fitted.split.test]
     probability = None if task == "regression" else estimator.predict_proba(rows)
-    prediction = estimator.predict(rows) if probability is None else estimator.target_.decide(probability)
+    prediction = estimator.predict(rows) if probability is None else estimator.decide(probability)
     network = _Judged(prediction, probability)
     say(f"judging on {len(y):,} test rows")
     classes = None if task in ("regression", "multilabel") else estimator.classes_
     scores = evaluate(task, y, prediction, probability, weight, classes=classes, n_boot=max(n_boot, 1))
     record["metrics"] = {"test": _metric_data(scores, bool(n_boot))}
+    if probability is not None:
+        record |= decided(estimator, y, prediction, weight)
     if settings.baselines:
         start = time.perf_counter()
         say("fitting classic models to compare with")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from glia.report.decisions import decision_remarks
 from glia.report.words import (
     clean,
     decimals_of,
@@ -195,6 +196,7 @@ def remarks(record: Record, history: Sequence[Mapping[str, Any]]) -> list[dict[s
     found: list[dict[str, str]] = []
     if outcome(record) == "alone" and record.get("metrics"):
         found.append({"severity": "warning", "message": "No classic model was compared: the network may be needless."})
+    found += decision_remarks(record)
     rows = ((record.get("split") or {}).get("rows") or {}).get("test")
     if is_number(rows) and rows < 200:
         found.append({"severity": "note", "message": f"Only {number(rows)} test rows: every interval here is wide."})
