@@ -100,7 +100,7 @@ def test_how_many_auto_means(settings, rows, members):
 
 
 def test_bins_share_a_budget():
-    assert [bins_for(columns) for columns in (0, 1, 8, 16, 64)] == [48, 48, 32, 16, 12]
+    assert [bins_for(columns) for columns in (0, 1, 8, 16, 64)] == [48, 48, 32, 16, 16]
 
 
 def test_the_default_is_several_networks_whose_scores_are_averaged(cancer, fitted, tmp_path: Path):

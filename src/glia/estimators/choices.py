@@ -21,7 +21,7 @@ MEMBERS = {"quick": 1, "default": 4, "best": 8}
 """Effort → networks whose mean answers."""
 FOLDED_ROWS = 50_000
 """Up to so many rows there are several networks, and each holds out a fold of its own."""
-BINNED_ROWS, BINNED_COLUMNS = 500, 64
+BINNED_ROWS, BINNED_COLUMNS = 500, 100
 """Numbers get piecewise-linear embeddings from so many rows, up to so many columns."""
 SMALL = 100
 """Below this many rows none are held out for validation: they would cost more than they tell."""
@@ -42,8 +42,8 @@ class Choices:
 
 
 def bins_for(columns: int) -> int:
-    """Return the bins of each number's embedding: about 256 in all, since every one costs time, but 12 to 48 each."""
-    return min(48, max(12, 256 // max(columns, 1)))
+    """Return the bins of each number's embedding: about 256 in all, since every one costs time, but 16 to 48 each."""
+    return min(48, max(16, 256 // max(columns, 1)))
 
 
 def choose_members(params: dict[str, Any], rows: int) -> int:

@@ -30,6 +30,7 @@ from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
 from glia.estimators.population_fit import averaged, count_members, has_members
 from glia.estimators.regressor import Regressor
+from glia.estimators.target_transforms import TargetTransform, read_bounds
 from glia.estimators.targets import ClassTarget, ValueTarget
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
 from glia.nn.ensemble import MeanNetwork
@@ -272,7 +273,13 @@ def _target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:
             classes = np.char.decode(classes, "latin-1")
         stored = classes.astype(np.int64) if classes.dtype.kind in "mM" else classes
         return {"classes": stored.tolist(), "dtype": target.classes.dtype.str, "task": target.task}
-    return {"mean": target.mean.tolist(), "scale": target.scale.tolist(), "single": target.single}
+    data = {"mean": target.mean.tolist(), "scale": target.scale.tolist(), "single": target.single}
+    if target.bounds is not None:
+        data["bounds"] = [side if math.isfinite(side) else None for side in target.bounds]
+    if target.transform is not None:
+        rest = None if target.rest is None else target.rest.tolist()
+        data |= {"transform": target.transform.to_dict(), "rest": rest}
+    return data
 
 
 def _target_from(data: Mapping[str, Any]) -> ClassTarget | ValueTarget:
@@ -280,6 +287,13 @@ def _target_from(data: Mapping[str, Any]) -> ClassTarget | ValueTarget:
         values = ValueTarget(np.array(data["mean"], float), np.array(data["scale"], float), bool(data["single"]))
         if values.mean.ndim != 1 or values.mean.shape != values.scale.shape or values.single > (len(values.mean) == 1):
             raise ValueError("the target's mean and scale must be of one length")
+        values.bounds = read_bounds(data.get("bounds"))
+        if data.get("transform") is not None:
+            values.transform = TargetTransform.from_dict(data["transform"], values.outputs)
+            rest = data.get("rest")
+            values.rest = None if rest is None else np.array(rest, dtype=float)
+            if values.rest is not None and values.rest.shape[1:] != values.mean.shape:
+                raise ValueError("the errors of a target must be a row of figures each")
         return values
     listed, kind, task = data["classes"], str(data["dtype"]), data["task"]
     if not isinstance(listed, list) or not re.fullmatch(_LABELS, kind):

@@ -13,11 +13,13 @@ from sklearn.base import RegressorMixin
 
 from glia.core.errors import InputError
 from glia.estimators.base import NetworkEstimator
+from glia.estimators.target_transforms import read_bounds
 from glia.estimators.targets import ValueTarget, as_array
 from glia.objectives import EvaluationResult, conformal_margin, evaluate, point_prediction
-from glia.objectives.regression_losses import GaussianNLL, Quantile
+from glia.objectives.regression_losses import GaussianNLL, Poisson, Quantile
 
 Floats = NDArray[np.float64]
+_MEDIANS = ("mae", "huber", "log_cosh")  # losses whose optimum is no mean
 
 
 class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scikit-learn carries no types
@@ -29,6 +31,12 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         As in ``Classifier``.
     objective : "auto", str, Loss or Objective
         Loss and penalties; "auto" is the squared error. Targets are standardised unless the loss needs their own units.
+        ``"poisson"`` is for counts, ``Quantile(levels)`` for quantiles, ``"gaussian_nll"`` for a spread of each row.
+    target_transform : {"none", "auto", "log", "yeo_johnson", "quantile", "logit"}
+        The scale on which targets are learned: see ``TargetTransform``. "auto" takes a power where they are skewed.
+        Predictions are means on the target's own scale again.
+    bounds : (float or None, float or None), optional
+        Least and greatest value that the target can have; predictions and intervals stay within.
     validation_fraction : float
         Share of the rows held out for early stopping and for the intervals, in [0, 1); none are below 100 rows.
     effort, precision, device, random_state, verbose, warm_start, checkpoint, members, bootstrap
@@ -63,6 +71,8 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         checkpoint: Any = None,
         members: Any = "auto",
         bootstrap: bool = False,
+        target_transform: str = "none",
+        bounds: Any = None,
     ) -> None:
         self.network, self.preparation, self.objective = network, preparation, objective
         self.optimizer, self.lr, self.schedule = optimizer, lr, schedule
@@ -71,6 +81,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         self.effort, self.precision, self.device = effort, precision, device
         self.random_state, self.verbose, self.warm_start = random_state, verbose, warm_start
         self.checkpoint, self.members, self.bootstrap = checkpoint, members, bootstrap
+        self.target_transform, self.bounds = target_transform, bounds
 
     def predict(self, X: Any) -> Floats:
         """Return predicted values in the target's units, (N,) or (N, T)."""
@@ -111,8 +122,28 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
             )
         low, high, unit = self._bounds(outputs)
         point = self._values(outputs)
-        low, high = ((b[:, 0] if point.ndim == 1 else b) for b in (low - margins * unit, high + margins * unit))
+        ends = (self.target_.restore(b) for b in (low - margins * unit, high + margins * unit))
+        low, high = ((b[:, 0] if point.ndim == 1 else b) for b in ends)
         return np.minimum(low, point), np.maximum(high, point)
+
+    def predict_quantiles(self, X: Any) -> Floats:
+        """Return all quantiles that were learned, (N, Q) or (N, T, Q), which never cross.
+
+        Heads that cross are put in order, which brings them nearer to the true quantiles (Chernozhukov and others,
+        Econometrica 2010).
+
+        Raises
+        ------
+        InputError
+            If the objective has no quantiles.
+        """
+        outputs = self._outputs(X)
+        if not isinstance(self._resolved.loss, Quantile):
+            got = f"objective={self._resolved.loss.name!r}"
+            raise InputError("quantiles must have been learned", got, "fit with objective=Quantile((0.1, 0.5, 0.9))")
+        heads = self._heads(outputs)
+        found = np.stack([self.target_.restore(heads[:, :, q]) for q in range(heads.shape[2])], axis=2)
+        return np.asarray(found[:, 0] if self.target_.single else found)
 
     def predict_frame(self, X: Any) -> pl.DataFrame:
         """Return a frame with ``prediction`` and, where intervals can be had, ``low`` and ``high`` (90 %)."""
@@ -131,17 +162,29 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         return evaluate("regression", truth, self.predict(X), None, sample_weight, n_boot=n_boot)
 
     def _values(self, outputs: NDArray[np.float32]) -> Floats:
-        point = point_prediction(torch.from_numpy(outputs), self._resolved.loss).numpy()
-        return self.target_.decode(point)  # type: ignore[no-any-return]
+        loss = self._resolved.loss
+        if isinstance(loss, Quantile):
+            middle = min(range(loss.heads), key=lambda i: abs(loss.levels[i] - 0.5))
+            point = self.target_.restore(self._heads(outputs)[:, :, middle])
+            return np.asarray(point[:, 0] if self.target_.single else point)
+        point = point_prediction(torch.from_numpy(outputs), loss).numpy()
+        return self.target_.decode(point, mean=loss.name not in _MEDIANS)  # type: ignore[no-any-return]
+
+    def _heads(self, outputs: NDArray[np.float32]) -> Floats:
+        """Return quantile heads in order, (N, T, Q), on the scale of the target's transform."""
+        heads = outputs.reshape(len(outputs), self.target_.outputs, -1).astype(np.float64)
+        scaled = heads * self.target_.scale[:, None] + self.target_.mean[:, None]
+        return np.asarray(np.sort(scaled, axis=2))
 
     def _bounds(self, outputs: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
-        """Return the bounds before their correction and the unit of the correction, each (N, T), in target's units."""
+        """Return bounds before their correction and the correction's unit, each (N, T), on the transform's scale."""
         loss, target = self._resolved.loss, self.target_
         if isinstance(loss, Quantile) and loss.heads > 1:
-            heads = outputs.reshape(len(outputs), -1, loss.heads).astype(np.float64)
-            low, high = (heads[:, :, i] * target.scale + target.mean for i in (0, -1))
-            return low, high, np.ones_like(low)
-        point = self._values(outputs).reshape(len(outputs), -1)
+            heads = self._heads(outputs)
+            return heads[:, :, 0], heads[:, :, -1], np.ones(heads.shape[:2])
+        point = target.scaled(point_prediction(torch.from_numpy(outputs), loss).numpy())
+        if isinstance(loss, Poisson):  # the spread of a count grows with the root of its mean
+            return point, point, np.sqrt(np.maximum(point, 1e-6))
         if isinstance(loss, GaussianNLL):
             variance = loss.variance(torch.from_numpy(outputs)).double().numpy()
             return point, point, np.sqrt(variance) * target.scale
@@ -151,14 +194,22 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         target = ValueTarget()
         self.target_ = target
         self._resolve()
-        return target.fit(values, standardise=not self._resolved.loss.needs_nonnegative)
+        loss = self._resolved.loss
+        if loss.needs_nonnegative and self.target_transform not in ("none", "auto"):
+            got = f"target_transform={self.target_transform!r} with objective={loss.name!r}"
+            raise InputError("this loss needs the target on its own scale", got, "leave one of the two out")
+        transform = "none" if loss.needs_nonnegative else self.target_transform
+        bounds = read_bounds(self.bounds)
+        return target.fit(values, standardise=not loss.needs_nonnegative, transform=transform, bounds=bounds)
 
     def _calibrate(self, held: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
         self.conformity_ = None
         if held is not None:
             low, high, unit = self._bounds(held[0])
-            truth = held[1] * self.target_.scale + self.target_.mean
+            truth = self.target_.scaled(held[1])
             self.conformity_ = np.maximum(low - truth, truth - high) / unit
+            if not isinstance(self._resolved.loss, Quantile):
+                self.target_.learn_rest(truth - low)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -68,6 +68,11 @@ class FitSettings(Settings):
     numeric_embedding: str = setting("auto", "how numbers are embedded", group=_PREPARE)
 
     loss: str = setting("auto", "loss by name", group=_OBJECTIVE)
+    target_transform: Literal["none", "auto", "log", "yeo_johnson", "quantile", "logit"] = setting(
+        "none", "scale on which a skewed or bounded quantity is learned", group=_OBJECTIVE
+    )
+    at_least: float | None = setting(None, "least value that the target can have", group=_OBJECTIVE)
+    at_most: float | None = setting(None, "greatest value that the target can have", group=_OBJECTIVE)
     l1: NotNegative = setting(0.0, "strength of the L1 penalty, which makes weights exactly zero", group=_OBJECTIVE)
     l2: NotNegative = setting(0.0, "strength of the L2 penalty in the loss", group=_OBJECTIVE)
     weight_decay: Auto | NotNegative = setting("auto", "decoupled weight decay of the optimizer", group=_OBJECTIVE)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from glia.core.errors import InputError
 from glia.core.protocols import Task
+from glia.estimators.target_transforms import Bounds, TargetTransform, fit_transform
 
 
 def as_array(y: Any) -> NDArray[Any]:
@@ -132,23 +133,45 @@ class ValueTarget:
         What was subtracted and divided by.
     single : bool
         Whether y was (N,): predictions then are too.
+    transform : TargetTransform or None
+        What was applied before.
+    bounds : tuple of float or None
+        Between which predictions are kept.
+    rest : ndarray (R, T) or None
+        Errors on the transformed scale, by which the mean on the target's own scale is found.
     """
 
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     scale: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     single: bool = True
     task: Task = "regression"
+    transform: TargetTransform | None = None
+    bounds: Bounds | None = None
+    rest: NDArray[np.float64] | None = None
 
-    def fit(self, y: NDArray[Any], weight: NDArray[Any] | None = None, *, standardise: bool = True) -> ValueTarget:
-        """Learn location and scale; a constant target keeps scale 1.
+    def fit(
+        self,
+        y: NDArray[Any],
+        weight: NDArray[Any] | None = None,
+        *,
+        standardise: bool = True,
+        transform: str = "none",
+        bounds: Bounds | None = None,
+    ) -> ValueTarget:
+        """Learn transform, location and scale; a constant target keeps scale 1.
 
         Raises
         ------
         InputError
-            If a value is not a finite number.
+            If a value is not a finite number, lies out of the bounds, or does not fit the transform.
         """
         columns = self._columns(y)
-        self.single = y.ndim == 1
+        self.single, self.bounds = y.ndim == 1, bounds
+        if bounds is not None and not (bounds[0] <= columns.min() and columns.max() <= bounds[1]):
+            got = f"values from {columns.min():g} to {columns.max():g} for bounds={bounds!r}"
+            raise InputError("targets must lie within their bounds", got, "correct the bounds or the values")
+        self.transform, self.rest = fit_transform(transform, columns, bounds), None
+        columns = self._forward(columns)
         self.mean, self.scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
         if standardise:
             self.mean = np.average(columns, axis=0, weights=weight)
@@ -163,12 +186,37 @@ class ValueTarget:
 
     def encode(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return standardised targets, float32 (N, T)."""
-        return ((self._columns(y) - self.mean) / self.scale).astype(np.float32)
+        return ((self._forward(self._columns(y)) - self.mean) / self.scale).astype(np.float32)
 
-    def decode(self, output: NDArray[Any]) -> NDArray[np.float64]:
-        """Return values in the target's own units, (N,) or (N, T)."""
-        values = output.astype(np.float64) * self.scale + self.mean
+    def scaled(self, output: NDArray[Any]) -> NDArray[np.float64]:
+        """Undo the standardisation alone: (N, T) on the scale of the transform."""
+        return np.asarray(output.astype(np.float64) * self.scale + self.mean)
+
+    def restore(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values (N, T) of the transformed scale in the target's own units, within the bounds."""
+        values = values if self.transform is None else self.transform.inverse(values)
+        return values if self.bounds is None else np.clip(values, *self.bounds)
+
+    def decode(self, output: NDArray[Any], *, mean: bool = False) -> NDArray[np.float64]:
+        """Return values in the target's own units, (N,) or (N, T).
+
+        With ``mean`` they are means also where the transform is not linear: of what each held-out error would lead to
+        (Duan's smearing, JASA 1983). Without, the transform is just undone, which maps medians to medians.
+        """
+        values = self.scaled(output)
+        if mean and self.transform is not None and self.rest is not None:
+            values = np.mean([self.restore(values + error) for error in self.rest], axis=0)
+        else:
+            values = self.restore(values)
         return values[:, 0] if self.single else values
+
+    def learn_rest(self, errors: NDArray[np.float64], most: int = 51) -> None:
+        """Keep quantiles of held-out errors (M, T) on the transformed scale."""
+        if self.transform is not None and len(errors):
+            self.rest = np.quantile(errors, (np.arange(most) + 0.5) / most, axis=0)
+
+    def _forward(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        return columns if self.transform is None else self.transform.forward(columns)
 
     @staticmethod
     def _columns(y: NDArray[Any]) -> NDArray[np.float64]:

@@ -289,7 +289,8 @@ def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any
 def _row_losses(task: str, estimator: Any, network: _Judged, y: NDArray[Any]) -> NDArray[np.float64]:
     """Return −log of the probability of the truth, or the absolute error in units of the target's spread, (N,)."""
     if network.probability is None:
-        error = np.abs(network.prediction - y).reshape(len(y), -1) / estimator.target_.scale
+        spread = np.std(y, axis=0)
+        error = (np.abs(network.prediction - y) / np.where(spread > 0, spread, 1.0)).reshape(len(y), -1)
         return np.asarray(error.mean(axis=1), dtype=np.float64)
     clipped = np.clip(network.probability, 1e-7, 1 - 1e-7)
     if task == "multilabel":
