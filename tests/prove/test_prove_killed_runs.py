@@ -19,8 +19,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reas
 KILLS, MOST_IN_ONE_RUN = 100, 5
 QUICK = ["--no-baselines", "--bootstrap", "0", "--importance-repeats", "0", "--quiet"]
 CASES = {
-    # Dropout, batch normalisation, early stopping on validation rows, and a checkpoint about every fifth step.
+    # Dropout, batch normalisation, early stopping on validation rows, and a checkpoint about every fifth step; the
+    # default population.
     "classes in memory": ["--target", "y", "--epochs", "100", "--norm", "batch", "--checkpoint-every", "0.03s"],
+    # One network instead of a population.
+    "one network": [
+        "--target", "y", "--members", "1", "--epochs", "100", "--norm", "batch", "--checkpoint-every", "0.03s",
+    ],
+    # A population of which each member has its own bootstrap sample.
+    "a population": ["--target", "z", "--members", "3", "--bagging", "--epochs", "60", "--checkpoint-every", "0.03s"],
+    # Rows that stay on disk, shuffled in pools.
+    "a stream": [
+        "--target", "y", "--stream", "true", "--members", "1", "--epochs", "40", "--checkpoint-every", "0.03s",
+    ],
     # A schedule and an optimizer with memories of their own, weights of rows, checkpoints by epochs.
     "quantities in memory": [
         "--target", "z", "--epochs", "100", "--schedule", "plateau", "--optimizer", "schedule_free", "--weight", "w",
