@@ -63,9 +63,12 @@ def test_a_streamed_run_counts_the_rows_on_disk_not_its_sample(tmp_path, monkeyp
     monkeypatch.setattr(stream_table, "Parts", partial(Parts, sample=200))
     settings = FitSettings(
         data=str(tmp_path / "t.parquet"), target="y", out=str(tmp_path / "run"), stream=True, epochs=1, hidden=[4],
-        baselines=False, bootstrap=0, importance_repeats=0,
+        baselines=True, bootstrap=2, importance_repeats=0,
     )  # fmt: skip
     record = module.fit_run(settings, quiet=True).record
+    sample = record["split"]["sample"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"a sample of {sample} rows of the stream" in page and "on the same training rows" not in page
     counts = record["split"]["rows"]
     assert record["source"]["rows"] == rows == sum(counts.values())
     assert len(record["split"]["numbers"]["train"]) == 200 < counts["train"]

@@ -181,7 +181,7 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         "classes": [] if fitted.task == "regression" else [str(c) for c in estimator.classes_.tolist()],
         "schema": _schema_data(table.schema),
         "profile": data_profile(table.frame, table.schema.to_dict()),
-        "split": _split_data(split, fitted.counts),
+        "split": _split_data(split, fitted.counts, sampled=fitted.streamed is not None),
         "network": {
             "name": type(estimator.network_).__name__,
             "parameters": description.parameters,
@@ -207,14 +207,18 @@ def _rows(fitted: TableFit) -> int:
     return len(fitted.table) if fitted.streamed is None else fitted.table.schema.rows
 
 
-def _split_data(split: Split, counts: dict[str, int]) -> dict[str, Any]:
-    """Return how rows were divided: how many went where, and which (row numbers from 0)."""
+def _split_data(split: Split, counts: dict[str, int], *, sampled: bool) -> dict[str, Any]:
+    """Return how rows were divided: how many went where, and which (row numbers from 0).
+
+    Of a stream the numbers are of the uniform sample that roles, preparation and classic models learn from.
+    """
     parts = {name: getattr(split, name) for name in ("train", "valid", "test")}
     return {
         "method": split.method,
         "duplicates": split.duplicates,
         "rows": counts,
         "numbers": {name: part.tolist() for name, part in parts.items()},
+        "sample": sum(len(part) for part in (split.train, split.valid)) if sampled else None,
     }
 
 
