@@ -43,13 +43,21 @@ class Bench:
         return 1 if self.data.task == "binary" else self.data.outputs
 
     @property
+    def batch_size(self) -> int:
+        """Rows per step: 64, but fewer of a short table, whose epochs would have next to no steps."""
+        return min(64, max(8, len(self.data.train) // 16))
+
+    @property
     def score_name(self) -> str:
         """What the score on test rows is called."""
         return "R² on test rows" if self.data.task == "regression" else "test accuracy"
 
     def points(self, runs: Runs, part: str) -> Floats:
-        """Return the last score of every seed on a part, of 100; a network that failed scores what chance does."""
-        return 100.0 * runs.final(part, chance=self.data.chance)
+        """Return the last score of every seed on a part, of 100; a network that failed scores what chance does.
+
+        R² ends at −100: of a network that is far off, how far would outweigh all others.
+        """
+        return np.maximum(100.0 * runs.final(part, chance=self.data.chance), -100.0)
 
     def on(self, data: LabData) -> Bench:
         """Return the same bench with other data."""

@@ -1,0 +1,127 @@
+"""Questions 23 and 42: claims are supported where they are true, and refuted where they are not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from glia.lab import q23_deep_networks as q23
+from glia.lab import q42_complexity as q42
+from glia.lab.bench import Bench
+from glia.lab.made import line, made, waves
+from glia.lab.verdict import judge, weigh
+from glia.nn import count_parameters
+
+SEEDS = range(6)
+
+
+def words(claims, found):
+    return {claim.key: judge([weigh(claim, *found.pairs[claim.key])])[0][0] for claim in claims}
+
+
+@dataclass(frozen=True)
+class Flat(Bench):
+    """A bench whose networks all have one hidden layer and no remedies, however many layers are asked for."""
+
+    def network(self, hidden=(64, 64), **settings):
+        return super().network(tuple(hidden)[:1])
+
+
+def planes(rows=900, columns=6, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, columns))
+    return made("planes", x, (x[:, 0] + x[:, 1] > 0).astype(float), "binary")
+
+
+@pytest.fixture(scope="module")
+def sigmoid():
+    return words(q23.CLAIMS, q23.measure(Bench(planes()), SEEDS, activation="sigmoid"))
+
+
+def test_depth_hurts_under_the_sigmoid_and_remedies_recover_it(sigmoid):
+    assert sigmoid["depth hurts"] == sigmoid["skip connections"] == "supported"
+    assert sigmoid["normalisation"] == sigmoid["cost"] == "supported"
+
+
+def test_without_depth_it_does_not_hurt_and_there_is_nothing_to_recover():
+    flat = words(q23.CLAIMS, q23.measure(Flat(planes(400)), SEEDS))
+    for key in ("depth hurts", "skip connections", "normalisation"):
+        assert flat[key] == "refuted"
+    same = words(q23.CLAIMS, q23.measure(Flat(planes(60)), SEEDS, pruned=0.0, rank=64))
+    assert same["which to prune"] == "refuted" and same["pruning"] == same["low rank"] == "supported"
+
+
+def test_pruning_and_low_rank_cost_accuracy_where_too_much_is_taken():
+    taken = words(q23.CLAIMS, q23.measure(Bench(line(300)), SEEDS, pruned=0.97, rank=1))
+    assert taken["pruning"] == taken["low rank"] == "refuted"
+    gentle = words(q23.CLAIMS, q23.measure(Bench(planes(3000, columns=2)), SEEDS, pruned=0.3, rank=16))
+    assert gentle["pruning"] == gentle["low rank"] == "supported"
+    assert words(q23.CLAIMS, q23.measure(Bench(line(600)), SEEDS, pruned=0.5))["which to prune"] == "supported"
+
+
+def test_cost_is_not_higher_for_equal_networks(monkeypatch):
+    monkeypatch.setattr(q23, "_cost", lambda bench, make, seed: 0.1 * count_parameters(make()) ** 0)
+    assert words(q23.CLAIMS, q23.measure(Flat(planes(60)), SEEDS))["cost"] == "refuted"
+
+
+def test_shared_weights_cost_nothing_on_an_easy_task_and_much_where_they_cannot_learn(sigmoid, monkeypatch):
+    assert words(q23.CLAIMS, q23.measure(Bench(planes(1500)), SEEDS))["sharing"] == "supported"
+    monkeypatch.setattr(q23.Shared, "forward", lambda self, x: self.output(torch.relu(self.first(0 * x))))
+    assert words(q23.CLAIMS, q23.measure(Bench(planes(400)), SEEDS))["sharing"] == "refuted"
+
+
+def test_low_rank_is_the_best_approximation_and_pruning_takes_the_smallest():
+    bench = Bench(line(100))
+    network = bench.network((20, 20))
+    weight = network.blocks[1].linear.weight.detach().clone().double()
+    q23.lower_rank_(network, 3)
+    left = (network.blocks[1].linear.weight.detach().double() - weight).norm()
+    s = torch.linalg.svdvals(weight)
+    assert float(left) == pytest.approx(float(s[3:].norm()), rel=1e-4)  # Eckart–Young
+    pruned = q23.prune_(bench.network((20, 20)), 0.25).blocks[1].linear.weight.detach()
+    assert int((pruned == 0).sum()) == 100 and float(pruned[pruned != 0].abs().min()) > 0
+
+
+def noisy(rows=900, wrong=0.25, columns=10):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, columns))
+    y = (x[:, 0] + x[:, 1] > 0) ^ (rng.uniform(size=rows) < wrong)
+    return made("wrong labels", x, y.astype(float), "binary", shares=(0.5, 0.3))
+
+
+def test_wide_networks_learn_wrong_labels_by_heart():
+    found = words(q42.CLAIMS, q42.measure(Bench(noisy(1600, wrong=0.3)), SEEDS, decay=3.0))
+    for key in ("training falls", "validation turns", "validation turns made", "flattens", "rows close the gap"):
+        assert found[key] == "supported"
+    assert found["error too"] == "supported"
+
+
+def test_nothing_turns_without_noise_and_decay_of_0_moves_nothing():
+    clean = waves(1600, noise=0.0)
+    found = words(q42.CLAIMS, q42.measure(Bench(clean), SEEDS, noisy=clean, decay=0.0))
+    for key in ("validation turns", "validation turns made", "moves the turn", "flattens", "error too"):
+        assert found[key] == "refuted"
+    assert found["training falls"] == "supported"
+
+
+def test_more_rows_close_no_gap_where_there_is_none():
+    """All inputs are 0: no width can tell rows apart, more rows close no gap."""
+    x = np.zeros((600, 3))
+    data = made("blind", x, (np.arange(600) % 2).astype(float), "binary")
+    found = words(q42.CLAIMS, q42.measure(Bench(data), SEEDS, noisy=data, epochs=8))
+    assert found["rows close the gap"] == "refuted"
+
+
+def test_training_error_does_not_fall_where_all_networks_are_equally_wide():
+    class Narrow(Bench):
+        def network(self, hidden=(64, 64), **settings):
+            return super().network((4,))
+
+    found = words(q42.CLAIMS, q42.measure(Narrow(planes(200)), SEEDS, epochs=4))
+    assert found["training falls"] == found["validation turns"] == "refuted"
+
+
+def test_strong_decay_moves_the_turn_to_wider_networks():
+    found = q42.measure(Bench(noisy(wrong=0.3)), SEEDS, decay=30.0)
+    assert words(q42.CLAIMS, found)["moves the turn"] == "supported"

@@ -1,0 +1,150 @@
+"""Questions 31 and 32: claims are supported where they are true, and refuted where they are not."""
+
+import numpy as np
+import pytest
+
+from glia.lab import q31_regression as q31
+from glia.lab import q32_large_data as q32
+from glia.lab.bench import Bench
+from glia.lab.made import line, made, rings, waves
+from glia.lab.verdict import judge, weigh
+
+SEEDS = range(6)
+
+
+def words(claims, found):
+    return {claim.key: judge([weigh(claim, *found.pairs[claim.key])])[0][0] for claim in claims}
+
+
+def classes(rows=600, kinds=3, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 3))
+    told = x[:, 0] ** 2 + 0.1 * rng.normal(size=rows)
+    return made("classes", x, np.digitize(told, np.linspace(0.3, 1.5, kinds - 1)).astype(float), "multiclass")
+
+
+@pytest.fixture(scope="module")
+def bent():
+    return words(q31.CLAIMS, q31.measure(Bench(waves(1000)), SEEDS))
+
+
+def test_a_network_beats_a_linear_model_on_a_bent_function_alone(bent):
+    assert bent["curve"] == bent["beats linear"] == "supported"
+    straight = words(q31.CLAIMS, q31.measure(Bench(line(400)), SEEDS, bent=line(400)))
+    assert straight["curve"] == straight["beats linear"] == "refuted"
+
+
+def test_a_bounded_output_stays_within_the_range_that_it_was_given(bent):
+    assert bent["bounded"] == "supported" and bent["bounded fits"] == "supported"
+    wrong = words(q31.CLAIMS, q31.measure(Bench(line(150)), SEEDS, range_=(-3.0, -1.0)))
+    assert wrong["bounded"] == wrong["bounded fits"] == "refuted"
+
+
+def test_intervals_cover_unless_their_radius_is_wrong():
+    """Of 3,000 judged rows a coverage is known to half a percent; half and twice the radius are far off."""
+    data = made("plain", *_plain(3000), "regression", shares=(0.1, 0.4))
+    found = words(q31.CLAIMS, q31.measure(Bench(data), SEEDS))
+    assert found["intervals cover"] == found["intervals are not wide"] == "supported"
+    for factor, verdicts in ((0.5, ("refuted", "supported")), (2.0, ("supported", "refuted"))):
+        radius = lambda residuals, coverage, f=factor: f * q31.conformal_radius(residuals, coverage)  # noqa: E731
+        wrong = words(q31.CLAIMS, q31.measure(Bench(data), SEEDS, radius=radius))
+        assert (wrong["intervals cover"], wrong["intervals are not wide"]) == verdicts
+
+
+def _plain(rows):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 2))
+    return x, x[:, 0] + 0.5 * rng.normal(size=rows)
+
+
+def test_residuals_of_training_rows_are_too_small_where_noise_was_learned_by_heart():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 30))
+    by_heart = made("noise", x, x[:, 0] + 2 * rng.normal(size=2000), "regression", shares=(0.08, 0.4))
+    assert words(q31.CLAIMS, q31.measure(Bench(by_heart), SEEDS))["training residuals"] == "supported"
+    always = words(q31.CLAIMS, q31.measure(Bench(by_heart), SEEDS, radius=lambda residuals, coverage: 1e9))
+    assert always["training residuals"] == "refuted"
+
+
+def test_several_targets_in_one_network_are_worse_where_they_share_nothing():
+    found = words(q31.CLAIMS, q31.measure(Bench(line(150)), SEEDS, related=False))
+    assert found["several targets"] == "refuted"
+
+
+def test_related_targets_share_a_network(bent):
+    assert bent["several targets"] != "refuted"
+
+
+@pytest.mark.parametrize("data", [rings(200), classes(200), line(200, features=1)], ids=["two", "three", "one column"])
+def test_every_kind_of_target_can_be_asked(data):
+    found = q31.measure(Bench(data), range(2))
+    assert all(np.isfinite(side).all() for pair in found.pairs.values() for side in pair)
+
+
+@pytest.fixture(scope="module")
+def large():
+    return words(q32.CLAIMS, q32.measure(Bench(classes(1500, kinds=5)), SEEDS))
+
+
+def test_memory_of_a_stream_stays_flat(large):
+    assert large["flat memory"] == large["memory saved"] == "supported"
+
+
+def test_holding_all_rows_is_found_out():
+    found = words(q32.CLAIMS, q32.measure(Bench(line(200)), range(5), streamed=q32.hold, plant=False, shuffled=False))
+    assert found["flat memory"] == found["memory saved"] == "refuted"
+    assert found["faults"] == "refuted" and found["sorted files"] == "refuted"
+
+
+def test_the_largest_pool_is_what_the_stream_holds():
+    held = q32.stream_through(q32.Generated(10_000, 20, 0), 2000, 0)
+    assert 0 < held <= 2 * 2000 * (20 * 4 + 4)
+    assert q32._peak(q32.hold, 10_000, 0) == pytest.approx(10_000 * 84 / 2**20, rel=0.1)
+
+
+def test_order_and_number_of_rows_matter_where_there_is_much_to_learn(large):
+    assert large["sorted files"] == large["faults"] == "supported"
+    assert large["streamed as good"] != "refuted"
+
+
+def test_more_rows_bring_nothing_where_nothing_is_to_be_learned():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 3))
+    easy = made("easy", np.sign(x) + 0.01 * x, (x[:, 0] > 0).astype(float), "binary")
+    found = words(q32.CLAIMS, q32.measure(Bench(easy), SEEDS))
+    assert found["more rows"] == "refuted" and found["streamed as good"] == "supported"
+
+
+def test_a_stream_in_the_order_of_a_sorted_file_is_worse_than_memory(monkeypatch):
+    sorted_ = lambda held, pool, shape: q32.InOrder(  # noqa: E731
+        held.rows.take(held.rows.y.reshape(len(held.rows), -1)[:, 0].argsort(stable=True))
+    )
+    monkeypatch.setattr(q32, "StreamSource", sorted_)
+    found = words(q32.CLAIMS, q32.measure(Bench(classes(1500, kinds=5)), SEEDS))
+    assert found["streamed as good"] == "refuted"
+
+
+def test_cross_validation_is_more_exact_than_one_fold_but_one_fold_is_as_exact_as_itself():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2400, 5))
+    y = (x[:, 0] > 0) ^ (rng.uniform(size=2400) < 0.25)
+    noisy = Bench(made("noisy", x, y.astype(float), "binary", shares=(0.1, 0.1)))
+    several = q32._fold_errors(noisy, range(24), 5)
+    claim = next(claim for claim in q32.CLAIMS if claim.key == "cross-validation")
+    assert judge([weigh(claim, *several.T)])[0][0] == "supported"
+    one = np.stack([several[:, 1]] * 2)
+    assert judge([weigh(claim, *one)])[0][0] == "refuted"
+
+
+def test_later_doublings_bring_less_where_the_first_rows_tell_nearly_all():
+    found = words(q32.CLAIMS, q32.measure(Bench(line(700, features=40, noise=0.5)), SEEDS))
+    assert found["diminishing"] == found["more rows"] == "supported"
+
+
+def test_later_doublings_bring_more_where_rows_at_the_end_hold_what_matters():
+    """Up to half of the rows a column is 0: only the last doubling brings rows that show what it says."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1500, 2))
+    x[:450, 0] = 0.0
+    data = made("late", x, 3 * x[:, 0] + 0.1 * x[:, 1], "regression")
+    assert words(q32.CLAIMS, q32.measure(Bench(data), SEEDS))["diminishing"] == "refuted"
