@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from glia.core.results import Result, Table
+from glia.explain.plots import (
+    draw_bars,
+    draw_beeswarm,
+    draw_dependence,
+    draw_force,
+    draw_heatmap,
+    draw_waterfall,
+)
 
 Floats = NDArray[np.float64]
 SHOWN = 20
@@ -119,19 +127,34 @@ class AttributionResult(Result):
         return found
 
     def figures(self) -> dict[str, Callable[..., Axes]]:
-        """Return name → function that draws it."""
-        return {"bars": self._draw_bars} if self.feature_names else {}
+        """Return name → function that draws it; besides ``ax=`` they take ``row=``, ``output=`` or ``feature=``."""
+        if not self.feature_names:
+            return {"heatmap": partial(draw_heatmap, self)} if self.values[0].ndim - self.several in (2, 3) else {}
+        drawn: dict[str, Callable[..., Axes]] = {"bars": partial(draw_bars, self)}
+        if len(self.values) > 1:
+            drawn["beeswarm"] = partial(draw_beeswarm, self)
+        drawn |= {"waterfall": partial(draw_waterfall, self), "force": partial(draw_force, self)}
+        if len(self.values) > 1 and self.data is not None:
+            drawn["dependence"] = partial(draw_dependence, self)
+        return drawn
 
-    def _draw_bars(self, *, ax: Axes | None = None) -> Axes:
-        sizes = self.importance()
-        order = np.argsort(-sizes, kind="stable")[:SHOWN]
-        if ax is None:
-            ax = Figure(figsize=(7, 1.2 + 0.3 * len(order)), layout="constrained").subplots()
-        heights = np.arange(len(order))[::-1]
-        ax.barh(heights, sizes[order], color="#0072B2", height=0.7)
-        ax.set_yticks(heights, [self.feature_names[i] for i in order])
-        ax.set_xlabel(f"mean size of the share ({self.unit})")
-        ax.set_title(f"{self.feature_names[order[0]]} matters most" if len(order) else "No features", loc="left")
-        for side in ("top", "right", "left"):
-            ax.spines[side].set_visible(False)
-        return ax
+    def plot(self, name: str | None = None, *, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw one of ``figures()``, the first when no name is given.
+
+        Parameters
+        ----------
+        name : {"bars", "beeswarm", "waterfall", "force", "dependence", "heatmap"}, optional
+        ax : Axes, optional
+        **options
+            ``row`` of waterfall, force and heat map; ``feature`` of dependence; ``output`` of all but bars.
+
+        Raises
+        ------
+        ValueError
+            If there is no such figure.
+        """
+        drawn = self.figures()
+        key = next(iter(drawn), None) if name is None else name
+        if key is None or key not in drawn:
+            raise ValueError(f"{type(self).__name__} has the figures {sorted(drawn)}; got {name!r}")
+        return drawn[key](ax=ax, **options)

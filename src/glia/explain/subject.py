@@ -15,6 +15,7 @@ from glia.core.errors import InputError
 from glia.core.layout import Layout
 from glia.core.protocols import Predictor
 from glia.data.frames import to_frame
+from glia.explain.spaces import link
 
 Floats = NDArray[np.float64]
 
@@ -38,10 +39,12 @@ class Subject:
         For each original column the positions that were prepared from it; empty where rows are no vectors.
     output_names : tuple of str
         Of the O outputs.
-    unit : {"logit", "target"}
+    unit : {"logit", "probability", "target"}
         Of the outputs.
     data : ndarray of shape (N, C), optional
         The rows as people read them.
+    finish : callable
+        (B, all outputs) → (B, O): explained outputs for the network's own; ``score`` is the forward pass, then this.
     """
 
     x: Tensor
@@ -52,6 +55,7 @@ class Subject:
     output_names: tuple[str, ...]
     unit: str
     data: NDArray[Any] | None
+    finish: Callable[[Tensor], Tensor]
 
     def fold(self, values: Floats) -> Floats:
         """Sum values of prepared features, (N, D) or (N, D, O), back to the original columns, (N, C) or (N, C, O)."""
@@ -64,7 +68,9 @@ class Subject:
         return values[..., 0] if len(self.output_names) == 1 else values
 
 
-def subject(predictor: Predictor, X: Any, *, output: int | str | Sequence[int | str] | None = None) -> Subject:
+def subject(
+    predictor: Predictor, X: Any, *, output: int | str | Sequence[int | str] | None = None, space: str = "logit"
+) -> Subject:
     """Prepare rows and choose what is explained.
 
     Parameters
@@ -89,12 +95,15 @@ def subject(predictor: Predictor, X: Any, *, output: int | str | Sequence[int | 
     names = _output_names(predictor, count)
     chosen = _chosen(output, names)
     scale, mean = _units(predictor, count, x)
+    linked = link(predictor, space)
 
-    def score(batch: Tensor) -> Tensor:
-        raw = predictor.forward(batch)
+    def finish(raw: Tensor) -> Tensor:
         if scale is not None and mean is not None:
             raw = raw * scale + mean
-        return raw[:, chosen]
+        return linked(raw)[:, chosen]
+
+    def score(batch: Tensor) -> Tensor:
+        return finish(predictor.forward(batch))
 
     groups: dict[str, tuple[int, ...]] = layout.groups() if layout.features else {}
     if not groups and x.ndim == 2:
@@ -107,8 +116,9 @@ def subject(predictor: Predictor, X: Any, *, output: int | str | Sequence[int | 
         columns,
         tuple(groups[name] for name in columns),
         tuple(names[i] for i in chosen),
-        "target" if predictor.task_ == "regression" else "logit",
+        "target" if predictor.task_ == "regression" else space,
         _readable(X, columns, len(x)),
+        finish,
     )
 
 

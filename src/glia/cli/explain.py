@@ -1,0 +1,149 @@
+"""``glia explain MODEL DATA [--method shap] [--out explain/]``."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from glia.cli.flags import verb
+from glia.cli.output import Terminal, write_frame
+from glia.core.errors import InputError
+from glia.core.results import Table
+from glia.core.settings import REQUIRED, Settings, setting
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from glia.explain.attribution import AttributionResult
+
+
+class ExplainSettings(Settings):
+    """Which model is explained, on which rows, how, and where the result goes."""
+
+    model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
+    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines")
+    method: str = setting("shap", "shap, lime or another method of glia.explain.methods")
+    output: str | None = setting(None, "the class or target to explain; by default all of them")
+    space: Literal["logit", "probability"] = setting("logit", "what of a classifier is explained")
+    rows: Annotated[int, Field(ge=1)] = setting(20, "explain at most this many rows, from the first on")
+    background: Annotated[int, Field(ge=1)] = setting(
+        100, "rows drawn from the data that stand for an unknown column, at most"
+    )
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(0, "the one seed of everything random")
+    out: str | None = setting(None, "folder for attributions.parquet, explain.json and explain.html")
+
+
+@verb(ExplainSettings, "model", "data")
+def command(settings: ExplainSettings, terminal: Terminal) -> None:
+    """Explain a saved model's answers for rows of a table."""
+    if settings.out is not None and Path(settings.out).exists() and not Path(settings.out).is_dir():
+        raise InputError("out must be a folder", f"the file {settings.out!r}", "choose another name")
+    from glia.data import read
+    from glia.estimators.persist import load
+    from glia.explain import methods
+    from glia.report.explanation import explanation_record
+
+    method = methods.get(settings.method)
+    model = load(settings.model)
+    frame = _inputs(model, read(settings.data, infer=False).frame)
+    if not frame.height:
+        raise InputError("the data must have rows", f"none in {settings.data!r}", "hand in at least one")
+    options = _options(method, frame, settings)
+    result = method(model, frame.head(settings.rows), **options)
+    if "background" in options:
+        drawn = f"{len(options['background']):,} of {frame.height:,} rows of the data"
+        result = replace(result, settings={**result.settings, "background": drawn})
+    record = explanation_record(result)
+    data: dict[str, Any] = {**result.to_dict(), "summary": result.summary(), "command": terminal.command, "files": {}}
+    tables = result.tables()
+    if settings.out is not None:
+        data["files"] = _write(result, data, record, settings)
+        tables = [*tables, Table("Written", ("what", "where"), tuple(data["files"].items()))]
+    said = result.summary()
+    if frame.height > settings.rows:
+        said += f" These are the first {settings.rows} of {frame.height:,} rows."
+    terminal.report(data, said, tables)
+
+
+def _inputs(model: Any, frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what the model was not fitted on, such as the answers."""
+    names = [str(name) for name in getattr(model, "feature_names_in_", [])]
+    return frame.select(names) if names and set(names) <= set(frame.columns) else frame
+
+
+def _options(method: Any, frame: pl.DataFrame, settings: ExplainSettings) -> dict[str, Any]:
+    """Return what the method takes of the settings.
+
+    Raises
+    ------
+    InputError
+        If something was asked for that the method does not have.
+    """
+    from glia.core.seeds import numpy_rng
+
+    takes = inspect.signature(method).parameters
+    options: dict[str, Any] = {}
+    if settings.output is not None:
+        options["output"] = settings.output
+    if settings.space != "logit":
+        options["space"] = settings.space
+    for name in options:
+        if name not in takes:
+            raise InputError(f"{settings.method} must take --{name}", f"--{name}", "leave it out")
+    if "background" in takes:
+        count = min(settings.background, frame.height)
+        drawn = numpy_rng(settings.seed, "background of glia explain").permutation(frame.height)[:count]
+        options["background"] = frame[sorted(drawn.tolist())]
+    for name in ("random_state", "seed"):
+        if name in takes:
+            options[name] = settings.seed
+    if "max_background" in takes:
+        options["max_background"] = settings.background
+    return options
+
+
+def _write(
+    result: AttributionResult, data: dict[str, Any], record: dict[str, Any], settings: ExplainSettings
+) -> dict[str, str]:
+    """Write the values, the whole result and the page; return what is where."""
+    from glia.core.files import write_json, write_text
+    from glia.report.explanation import render_explanation
+
+    place = Path(str(settings.out))
+    files = {
+        "values": str(place / "attributions.parquet"),
+        "result": str(place / "explain.json"),
+        "page": str(place / "explain.html"),
+    }
+    page = render_explanation({**record, "name": Path(settings.model).name, "files": files, "command": data["command"]})
+    write_frame(attribution_frame(result), files["values"])
+    write_json(files["result"], {**data, "files": files})
+    write_text(files["page"], page)
+    return files
+
+
+def attribution_frame(result: AttributionResult) -> pl.DataFrame:
+    """Return one row for each explained row (and output, where there are several): its number, and each share."""
+    import numpy as np
+    import polars as pl
+
+    values = result.values if result.several else result.values[..., None]  # (N, C, O)
+    rows, columns, outputs = values.shape
+    flat = np.moveaxis(values, 2, 1).reshape(rows * outputs, columns)
+    heads = {_free("row", result.feature_names): np.repeat(np.arange(rows), outputs)}
+    frame = pl.DataFrame(heads)
+    if result.several:
+        names = pl.Series(_free("output", result.feature_names), list(result.output_names) * rows)
+        frame = frame.with_columns(names)
+    return frame.with_columns(pl.Series(name, flat[:, i]) for i, name in enumerate(result.feature_names))
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    """Return a name that no column has."""
+    while name in taken:
+        name += "_"
+    return name
