@@ -348,7 +348,7 @@ def test_an_estimator_goes_on(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, 3))
     y = np.where(x[:, 0] + 0.5 * rng.normal(size=600) > 0, "a", "b")
-    settings = {"epochs": 4, "batch_size": 64, "random_state": 3}
+    settings = {"epochs": 4, "batch_size": 64, "random_state": 3, "members": 1}
     alone = glia.Classifier(**settings).fit(x, y)
     kept = Checkpoints(tmp_path, "1 epoch")
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="cut off"):

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from glia.core.layout import Feature, Layout
+from glia.engine.accelerate import accelerated
 from glia.engine.fused import fused_gradient
 from glia.engine.gradients import Autograd
 from glia.engine.loop import Trainer
@@ -276,3 +277,14 @@ def test_dropout_learns_as_with_autograd():
         trainer.gradient = way(network, loss)
         losses.append(trainer.fit(Rows(x, y))[-1]["train/loss"])
     assert losses[0] < 0.4 and abs(losses[0] - losses[1]) < 0.08
+
+
+class OwnDropout(nn.Dropout):
+    """What a user may have made of it."""
+
+
+@pytest.mark.parametrize(("kind", "fused"), [(nn.Dropout, True), (OwnDropout, False)])
+def test_dropout_is_fused_while_a_training_has_it_in_a_faster_class(kind, fused):
+    network = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), kind(0.3), nn.Linear(8, 1)).train()
+    with accelerated(network):
+        assert (fused_gradient(network, MSE()) is not None) is fused

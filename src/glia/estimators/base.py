@@ -165,7 +165,8 @@ class NetworkEstimator(PreparedEstimator):
         rows, values, weight = without_zeros(rows, values, read_weight(rows, sample_weight))
         if count(rows) < 2:
             raise InputError("training needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
-        self.members_ = choose_members(self.get_params(deep=False), count(rows))
+        if not warm:
+            self.members_ = choose_members(self.get_params(deep=False), count(rows))
         if validation is not None:
             return rows, values, self._row_weight(values, weight), (self._read_known(validation[0]), validation[1])
         if count(rows) < SMALL or self.early_stopping is False or not self.validation_fraction:
@@ -187,7 +188,7 @@ class NetworkEstimator(PreparedEstimator):
     def _folded(self) -> bool:
         """Whether every member holds out other rows: they are Glia's to choose, and the rows stay what they are."""
         plain = not self.bootstrap and getattr(self, "balance", "none") in (None, "none")
-        return plain and self.members_ > 1 and self.members == "auto"
+        return plain and self.members_ > 1 and self.members == "auto" and not self.warm_start
 
     def _build(self, x: NDArray[np.float32], weighted: bool) -> None:
         self._resolve(weighted)
