@@ -9,6 +9,7 @@ import typer
 
 from glia.cli.describe import DescribeSettings
 from glia.cli.evaluate import EvaluateSettings
+from glia.cli.explain import ExplainSettings
 from glia.cli.flags import settings_class
 from glia.cli.lab import LabSettings
 from glia.cli.predict import PredictSettings
@@ -22,13 +23,14 @@ CLASSES: dict[str, type[Settings]] = {
     "evaluate": EvaluateSettings,
     "describe": DescribeSettings,
     "repair": RepairSettings,
+    "explain": ExplainSettings,
     "lab": LabSettings,
 }
 
 
 def command(
     verb: Annotated[
-        str, typer.Argument(help="The verb: fit, predict, evaluate, describe, repair or lab.", metavar="VERB")
+        str, typer.Argument(help="The verb: fit, predict, evaluate, describe, repair, explain or lab.", metavar="VERB")
     ] = "fit",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
 ) -> None:

@@ -127,7 +127,10 @@ class FitSettings(Settings):
         500, "resamples behind each interval in the report; 0 for no intervals", group=_JUDGING
     )
     importance_repeats: Annotated[int, Field(ge=0)] = setting(
-        5, "shuffles per column for permutation importance; 0 to leave it out", group=_JUDGING
+        5, "shuffles per column for permutation importance; 0 to look into nothing", group=_JUDGING
+    )
+    explain_rows: Annotated[int, Field(ge=0)] = setting(
+        60, "test rows of which the report explains the answers by Shapley values; 0 to leave it out", group=_JUDGING
     )
 
     checkpoint_every: str = setting(

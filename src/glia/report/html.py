@@ -8,6 +8,7 @@ from typing import Any
 from glia.core.results import jsonable
 from glia.report import words
 from glia.report.charts import miniature
+from glia.report.explanation import explanation_section
 from glia.report.figures import (
     calibration_chart,
     groups_chart,
@@ -56,6 +57,7 @@ def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
         hardest=_hardest(data),
         calibration=calibration_chart(data),
         importance=importance_chart(data),
+        explanation=explanation_section(data.get("explanation")),
         learning=learning_charts(data, epochs),
         profile=_profile(data),
         most_columns=MOST_COLUMNS,

@@ -31,16 +31,19 @@ from glia.estimators.persist import save
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import TableFit, fit_table
 from glia.explain.permutation import permutation_importance
+from glia.explain.shap import shap
 from glia.nn import describe_network
 from glia.objectives import coverage, evaluate, metrics, metrics_for, paired_difference, primary_metric, reliability
 from glia.objectives.evaluation import EvaluationResult
 from glia.report.evidence import curves, data_profile, decided, hardest_rows, weak_groups
+from glia.report.explanation import explanation_record
 from glia.report.html import render
 from glia.report.run_folder import OUTPUTS, RunFolder
 from glia.report.verdict import verdict
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "polars")
 _IMPORTANCE_ROWS = 2000
+_BACKGROUND_ROWS = 1000
 _BOOTSTRAP_VALUES = 50_000_000  # resampled rows per model: bounds the time for large test parts
 
 
@@ -287,6 +290,11 @@ def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any
         found["calibration"] = _calibration(estimator, rows, y, network.probability)
     if settings.importance_repeats >= 2:
         found["importance"] = _importance(fitted, settings, rows, y, inputs)
+    if settings.importance_repeats and settings.explain_rows >= 2:
+        background = fitted.table.take(fitted.split.train[:_BACKGROUND_ROWS]).frame.select(inputs)
+        asked = rows.frame.select(inputs).head(settings.explain_rows)
+        shares = shap(estimator, asked, background=background, random_state=settings.seed)
+        found["explanation"] = explanation_record(shares)
     return found
 
 

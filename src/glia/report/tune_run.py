@@ -1,0 +1,231 @@
+"""A whole tuning: search on training and validation rows, fit the best, measure it once on the test rows, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glia.core.errors import InputError
+from glia.core.files import write_json, write_text
+from glia.core.seeds import derive
+from glia.core.toml import value_text
+from glia.data import Split, Table, read, split_rows
+from glia.estimators.persist import save
+from glia.estimators.settings import FitSettings
+from glia.estimators.table_fit import TableFit, fit_table, make_estimator, split_method, targets, weights
+from glia.objectives import metrics, paired_difference, primary_metric
+from glia.report.tune_page import render_tune
+from glia.tuning.default_space import FIRST, default_space
+from glia.tuning.progress import Progress
+from glia.tuning.result import TuneResult
+from glia.tuning.settings import TuneSettings, descriptions, searchable
+from glia.tuning.space import Space, read_space
+from glia.tuning.store import check_file
+from glia.tuning.tune import Problem, as_plan, search, seconds_of
+from glia.tuning.validation import draw_folds
+
+HEADING = "What glia tune searches: low and high ends (log: evenly by logarithms), or choices."
+
+
+@dataclass(frozen=True)
+class TuneRun:
+    """What a tuning left: its result, its record and the files by name."""
+
+    result: TuneResult
+    record: dict[str, Any]
+    files: dict[str, str]
+
+
+def tune_run(
+    settings: TuneSettings,
+    *,
+    space: str | None = None,
+    resume: bool = False,
+    command: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    tell: Callable[[Progress], None] | None = None,
+) -> TuneRun:
+    """Tune as the settings say and write the folder.
+
+    Parameters
+    ----------
+    settings : TuneSettings
+    space : str, optional
+        TOML file of the space; without one the default, less what the settings fix.
+    resume : bool
+        Go on with the study in the folder.
+    command : str
+        What was typed.
+    say, tell : callable
+        Told what is going on, and how far the search is.
+
+    Raises
+    ------
+    InputError
+        If data, settings or space cannot be used; nothing is then left behind.
+    KeyboardInterrupt
+        After Ctrl-C: what was found until then is written, and the message says where.
+    """
+    folder = Path(settings.out)
+    study = Path(settings.study) if settings.study is not None else folder / "study.db"
+    _check_places(folder, study, settings, resume)
+    say(f"reading {settings.data}")
+    problem, split = _problem(settings)
+    found = _space(settings, space, len(split.train))
+    found.check(searchable(), problem.make)
+    as_plan(settings.plan, problem.make({}), found, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    say(f"searching {len(found.names)} settings on {len(split.train):,} rows, judged by {problem.validation}")
+    result, error = search(
+        problem,
+        found,
+        trials=settings.trials,
+        budget=seconds_of(settings.time_budget),
+        path=study,
+        sampler=settings.sampler,
+        halving=settings.plan,
+        seed=settings.seed,
+        first=FIRST,
+        about={"settings": _described(settings)},
+        tell=tell,
+    )
+    if result.best is None and error is not None and result.stopped != "interrupted":
+        raise error
+    files = {"study": str(study), "space": str(folder / "space.toml")}
+    write_text(folder / "space.toml", found.to_toml(descriptions(), HEADING))
+    if result.best is not None:
+        best = settings.fit_settings(**result.best_settings)
+        files["settings"] = str(folder / "settings.toml")
+        write_text(folder / "settings.toml", best.to_toml())
+        if result.stopped != "interrupted":
+            say(f"fitting the best of {len(result.done())} trials")
+            result = _tested(settings, best, result, folder / "model.glia", say)
+            files["model"] = str(folder / "model.glia")
+    run = _write(folder, result, files, command, settings)
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt(
+            f"{len(result.done())} trials are kept in {study}; the same command with --resume goes on"
+        )
+    return run
+
+
+def _check_places(folder: Path, study: Path, settings: TuneSettings, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError("out must be a folder", f"the file {str(folder)!r}", "choose another name")
+    if settings.study is not None:
+        check_file(study)
+    if resume and not study.exists():
+        raise InputError("there must be a study to go on with", f"no file {str(study)!r}", "leave --resume away")
+    if study.exists() and settings.study is None and not resume:
+        got = f"{str(study)!r}, which holds one"
+        raise InputError(
+            "a search begins in a folder without a study", got, "go on with --resume, or give another --out"
+        )
+
+
+def _problem(settings: TuneSettings) -> tuple[Problem, Split]:
+    """Return what is tuned: the rows of training and validation. Test rows are not handed on."""
+    roles: dict[str, str] = dict(settings.roles)
+    roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
+    table = read(settings.data, target=settings.target, roles=roles, drop=settings.drop, limit=settings.max_rows)
+    y, task = targets(table, settings)
+    if len(table) < 30:
+        raise InputError("tuning needs at least 30 rows with a target", f"{len(table)}", "give more rows")
+    method = split_method(settings)
+    split = split_rows(
+        table,
+        y=y if y.ndim == 1 else None,
+        task=task if y.ndim == 1 else None,
+        method=method,
+        group=settings.group,
+        time=settings.time,
+        test_fraction=settings.test_fraction,
+        validation_fraction=settings.validation_fraction,
+        random_state=settings.seed,
+    )
+    inside = np.union1d(split.train, split.valid)
+    weight = None if settings.weight is None else weights(table.frame[settings.weight])[inside]
+    folds = [(np.searchsorted(inside, split.train), np.searchsorted(inside, split.valid))]
+    words = f"{len(split.valid):,} validation rows"
+    if settings.folds is not None:
+        strata = y[inside] if y.ndim == 1 and task != "regression" else None
+        groups = table.frame[settings.group].to_numpy()[inside] if method == "group" and settings.group else None
+        seed = derive(settings.seed, "validation")
+        folds = draw_folds(len(inside), strata, folds=settings.folds, groups=groups, seed=seed)
+        words = f"{settings.folds} folds of {len(inside):,} rows"
+
+    def make(chosen: dict[str, Any]) -> Any:
+        return make_estimator(settings.fit_settings(**chosen), task)
+
+    rows: Table = table.take(inside)
+    return Problem(make, searchable(), rows, y[inside], weight, folds, words), split
+
+
+def _space(settings: TuneSettings, given: str | None, rows: int) -> Space:
+    """Return what is searched: a setting that was given is not."""
+    fixed = [name for name in searchable() if name in settings.model_fields_set]
+    if given is None:
+        return default_space(rows).without(fixed)
+    space = read_space(given)
+    both = [name for name in space.names if name in fixed]
+    if both:
+        got = f"{both[0]!r} in {given!r} and in the settings"
+        raise InputError("a setting is either given or searched", got, "leave one of them away")
+    return space
+
+
+def _described(settings: TuneSettings) -> dict[str, str]:
+    """Return what of the settings must be the same when a study goes on: all that changes scores."""
+    left = {"data", "out", "checkpoint_every", "baselines", "bootstrap", "importance_repeats", "coverage", "device"}
+    fields = settings.fit_settings().model_dump()
+    more = {"folds": settings.folds}
+    return {
+        name: value_text(value) for name, value in {**fields, **more}.items() if value is not None and name not in left
+    }
+
+
+def _tested(
+    settings: TuneSettings, best: FitSettings, result: TuneResult, model: Path, say: Callable[[str], None]
+) -> TuneResult:
+    """Return the result with what the test rows say, which are looked at here for the first and only time."""
+    tuned = _fitted(best)
+    save(tuned.estimator, model, target=settings.target)
+    rows, truth = tuned.part("test")
+    weight = None if tuned.weight is None else tuned.weight[tuned.split.test]
+    resamples = max(50, settings.bootstrap)
+    found = tuned.estimator.evaluate(rows, truth, weight, n_boot=resamples)
+    result = replace(result, test=found.metrics, n_test=len(truth))
+    if not settings.untuned:
+        return result
+    say("fitting Glia's own choice of settings, to compare")
+    plain = _fitted(settings.fit_settings())
+    own = plain.estimator.evaluate(rows, truth, weight, n_boot=resamples)
+    primary = primary_metric(tuned.task)
+    labels = primary.needs == "prediction"
+    sides = [one.estimator.predict(rows) if labels else one.estimator.predict_proba(rows) for one in (tuned, plain)]
+    first, second = sides if metrics.get(primary.name).greater_is_better else sides[::-1]
+    classes = getattr(tuned.estimator, "classes_", None) if tuned.task in ("binary", "multiclass") else None
+    difference = paired_difference(tuned.task, primary, truth, first, second, weight, classes=classes, n_boot=resamples)
+    return replace(result, untuned=own.metrics, difference=difference, primary=primary.name)
+
+
+def _fitted(settings: FitSettings) -> TableFit:
+    fitted = fit_table(settings)
+    if fitted.estimator.interrupted_:
+        raise KeyboardInterrupt("while fitting the best settings; they are kept, and --resume fits them again")
+    return fitted
+
+
+def _write(folder: Path, result: TuneResult, files: dict[str, str], command: str, settings: TuneSettings) -> TuneRun:
+    files = {**files, "record": str(folder / "tune.json"), "report": str(folder / "report.html")}
+    record = {
+        **result.to_dict(), "summary": result.summary(), "files": files, "command": command,
+        "name": Path(settings.data).name, "target": settings.target,
+    }  # fmt: skip
+    write_json(folder / "tune.json", record)
+    write_text(folder / "report.html", render_tune(record))
+    return TuneRun(result, record, files)
