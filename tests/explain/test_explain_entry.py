@@ -172,7 +172,7 @@ def test_shares_add_up_over_every_embedding(numeric):
     assert abs(lrp(table, X).checks["lost"]) < 1e-5
 
 
-def test_missing_numbers_stay_missing_and_have_no_share():
+def test_missing_numbers_have_a_share_as_missing():
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(300, 3))
     y = (numbers[:, 0] + numbers[:, 1] > 0).astype(int)
@@ -180,17 +180,21 @@ def test_missing_numbers_stay_missing_and_have_no_share():
     rows = pl.DataFrame(numbers, schema=["a", "b", "c"])
     model = glia.Classifier(
         AsTheyAre(MLP((8,))), preparation=glia.Preparation(impute="native"), random_state=0, epochs=4, members=1
-    ).fit(rows, y)
-    gone = np.isnan(numbers[:30])
-    assert model.prepare(rows[:30]).isnan().any()
-    for method in ALL:
-        for options in ({}, {"baseline": "rows", "background": rows[30:40]}) if method in SHARES else ({},):
-            result = method(model, rows[:30], **options)
-            assert np.isfinite(result.values).all()
-            if method in SHARES:
-                assert (result.values[gone] == 0).all() and result.values[~gone].any(axis=None)
-                assert abs(result.residual).max() < 1e-5
-    assert check(model, rows[:30], "deeplift").checks["deletion gain"] > 0
+    ).fit(rows, y)  # indicators say what is missing
+    layout = Layout((3,), tuple(Feature(n, n, "numeric", bins=(-1.0, 0.0, 1.0)) for n in "abc"))
+    torch.manual_seed(0)
+    bare = Table(AsTheyAre(MLP((8,), numeric_embedding="piecewise_linear")).build(layout, 1), layout)  # NaN itself does
+    with torch.no_grad():
+        bare.network_.input.value.copy_(torch.tensor([1.0, -2.0, 0.5]))
+    for predictor, X in ((model, rows[:30]), (bare, numbers[:30])):
+        for method in ALL:
+            assert np.isfinite(method(predictor, X).values).all()
+        for method in SHARES:
+            for options in ({}, {"baseline": "rows", "background": X[20:]}, {"baseline": "mean", "background": X}):
+                result = method(predictor, X, **options)
+                assert abs(result.residual).max() < 1e-5 and result.warnings == ()
+            assert result.values[np.isnan(numbers[:30])].any()
+        assert np.isfinite(list(check(predictor, X[:10], "deeplift").checks.values())).all()
 
 
 class Tokens(nn.Module):

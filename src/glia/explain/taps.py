@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from glia.core.errors import InputError
 from glia.nn.embeddings import CodeEmbedding, TabularInput
+from glia.nn.missing_inputs import MissingInputs
 
 NOBODY = -1
 """Owner of values that come from no column, such as the vector of a token that the network puts before every row."""
@@ -116,7 +117,17 @@ class Taps:
             found.append(args[0].detach().clone())
             return (torch.zeros_like(args[0]), *args[1:])
 
-        handles = [module.register_forward_pre_hook(before) for module in self._modules]
+        def instead(module: MissingInputs, args: tuple[Any, ...], output: Tensor) -> Tensor:
+            self._ran.append(module)
+            found.append(args[0].detach().clone())
+            return torch.cat([args[0], args[0].index_select(-1, _masked(module))], dim=-1)
+
+        handles = [
+            module.register_forward_hook(instead)
+            if isinstance(module, MissingInputs)
+            else module.register_forward_pre_hook(before)
+            for module in self._modules
+        ]
         try:
             with torch.no_grad():
                 run(x)
@@ -144,22 +155,31 @@ class Taps:
 
 
 def embeddings_of(network: nn.Module, *, numbers: bool) -> list[nn.Module]:
-    """Return the outermost embeddings of categories, and of numbers where asked for."""
+    """Return the outermost embeddings of categories, inputs that may be missing, and embedded numbers if asked for."""
     inside = {
         id(part) for m in network.modules() if isinstance(m, CodeEmbedding) for part in m.modules() if part is not m
     }
     found: list[nn.Module] = [
         m for m in network.modules() if isinstance(m, (CodeEmbedding, nn.Embedding)) and id(m) not in inside
     ]
+    # Whether a number is missing is a comparison: its place is taken by what the comparison gave.
+    found += [m for m in network.modules() if isinstance(m, MissingInputs)]
     if numbers:
         found += [m.numeric for m in network.modules() if isinstance(m, TabularInput) and m.numeric is not None]
     return found
+
+
+def _masked(module: MissingInputs) -> Tensor:
+    """Return the columns whose masks are appended."""
+    return module.numeric[module.bare]
 
 
 def _owners(module: nn.Module, where: Tensor) -> Tensor:
     """Return the position that each value of an embedding's output comes from."""
     if isinstance(module, CodeEmbedding):
         return torch.cat([where[i].repeat(module.dims[i]) for i in module.order])
+    if isinstance(module, MissingInputs):
+        return torch.cat([where, where[_masked(module)]])
     if isinstance(module, nn.Embedding):
         return where.unsqueeze(-1).expand(*where.shape, module.embedding_dim)
     weight = next((t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()), None)
