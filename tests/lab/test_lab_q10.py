@@ -17,7 +17,7 @@ def words(claims, found):
     return {claim.key: word for claim, (word, _) in zip(claims, judged, strict=True)}
 
 
-def valley(rows=400, ratio=30.0):
+def valley(rows=500, ratio=30.0):
     """A regression whose inputs differ in size: plain gradients crawl along the small ones."""
     rng = numpy_rng(0, "valley")
     x = rng.normal(size=(rows, 6)) * np.geomspace(1.0, 1.0 / ratio, 6)

@@ -22,7 +22,7 @@ def words(claims, found):
 
 
 def test_q11_where_first_weights_are_too_large():
-    found = words(q11.CLAIMS, q11.measure(Bench(q11.wide(7, 300)), SEEDS))
+    found = words(q11.CLAIMS, q11.measure(Bench(q11.wide(7, 400)), SEEDS))
     for key in ("explodes", "fails", "made he", "made batch norm", "yours he", "yours batch norm"):
         assert found[key] == "supported", key
 
@@ -41,7 +41,7 @@ def test_q11_gradient_norms_are_those_of_one_backward_pass():
 
 
 def test_q12_in_a_deep_network():
-    found = words(q12.CLAIMS, q12.measure(Bench(many_rings(0)), SEEDS))
+    found = words(q12.CLAIMS, q12.measure(Bench(many_rings(0, rows=500)), SEEDS))
     flat = {key: word for key, word in found.items() if not key.endswith("learns")}
     assert flat == dict.fromkeys(flat, "supported")
     assert found["relu learns"] == found["skip learns"] == "supported"
