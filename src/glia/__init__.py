@@ -20,6 +20,8 @@ _HOMES = {
     "Optimizer": "glia.engine.optimizer_settings",
     "Stream": "glia.data.stream",
     "fit": "glia.estimators.table_fit",
+    "tune": "glia.tuning.tune",
+    "TunedEstimator": "glia.tuning.tuned",
     "wrap": "glia.estimators.wrap",
     "load": "glia.estimators.persist",
     "save": "glia.estimators.persist",
@@ -28,7 +30,19 @@ _HOMES = {
     "GliaError": "glia.core.errors",
     "InputError": "glia.core.errors",
 }
-_PARTS = ("data", "engine", "ensemble", "estimators", "explain", "lab", "nn", "objectives", "repair", "report")
+_PARTS = (
+    "data",
+    "engine",
+    "ensemble",
+    "estimators",
+    "explain",
+    "lab",
+    "nn",
+    "objectives",
+    "repair",
+    "report",
+    "tuning",
+)
 
 __all__ = [
     "Checkpoints",
@@ -41,6 +55,7 @@ __all__ = [
     "Preparation",
     "Regressor",
     "Stream",
+    "TunedEstimator",
     "__version__",
     "data",
     "describe",
@@ -57,6 +72,8 @@ __all__ = [
     "repair",
     "report",
     "save",
+    "tune",
+    "tuning",
     "wrap",
 ]
 

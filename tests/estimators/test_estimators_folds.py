@@ -161,6 +161,17 @@ def test_several_outputs_and_labels(cancer):
     assert Regressor(epochs=2).fit(X, np.stack([y, -y], axis=1)).predict_members(X).shape == (4, len(X), 2)
 
 
+def test_a_fit_in_folds_is_kept_and_goes_on_from_fitted_weights(cancer, fitted, tmp_path: Path):
+    X, y = cancer
+    settings = {"epochs": 6, "random_state": 1, "checkpoint": tmp_path}
+    first, again = Classifier(**settings).fit(X, y), Classifier(**settings).fit(X, y)
+    assert np.array_equal(first.predict_proba(X), fitted.predict_proba(X))
+    assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert again.temperature_ == fitted.temperature_
+    first.set_params(warm_start=True, checkpoint=None).fit(X, y)
+    assert first.members_ == len(first.network_.networks) == 4
+
+
 def test_balanced_rows_are_not_divided_into_folds(cancer):
     X, y = cancer
     model = Classifier(epochs=3, balance="oversample", random_state=0).fit(X, y)

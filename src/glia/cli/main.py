@@ -23,8 +23,11 @@ VERBS = {
     "fit": "Fit a network to a table; write a model and a report.",
     "predict": "Predict the rows of a table with a saved model.",
     "evaluate": "Measure a saved model on rows with known answers.",
+    "explain": "Explain a saved model's answers for rows of a table.",
+    "doctor": "Say what is wrong with a trained network, why, and what helps.",
     "describe": "Say what a table or a model file holds.",
     "repair": "Compare remedies for missing values; write the repaired table.",
+    "tune": "Search for the settings that do best; fit and measure them.",
     "lab": "Answer textbook questions by measurement on your data.",
     "settings": "Print settings as commented TOML or JSON schema.",
 }
@@ -81,6 +84,8 @@ def _dispatch(arguments: list[str]) -> int:
     verb = next((word for word in arguments if not word.startswith("-")), None)
     if verb is not None and verb not in VERBS:
         raise InputError("the first word must be a verb", repr(verb), near(verb, VERBS))
+    if verb == "tune" and arguments[-1] == "--space":  # Typer knows no option whose value may be left away
+        arguments = [*arguments, "print"]
     try:
         status = build(verb)(arguments or ["--help"], prog_name="glia", standalone_mode=False)
     except SystemExit:  # in this mode, Typer leaves so only when the reader of the output has gone

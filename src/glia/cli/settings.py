@@ -16,6 +16,7 @@ from glia.cli.predict import PredictSettings
 from glia.cli.repair import RepairSettings
 from glia.core.settings import Settings
 from glia.estimators.settings import FitSettings
+from glia.tuning.settings import TuneSettings
 
 CLASSES: dict[str, type[Settings]] = {
     "fit": FitSettings,
@@ -25,12 +26,16 @@ CLASSES: dict[str, type[Settings]] = {
     "repair": RepairSettings,
     "explain": ExplainSettings,
     "lab": LabSettings,
+    "tune": TuneSettings,
 }
 
 
 def command(
     verb: Annotated[
-        str, typer.Argument(help="The verb: fit, predict, evaluate, describe, repair, explain or lab.", metavar="VERB")
+        str,
+        typer.Argument(
+            help="The verb: fit, predict, evaluate, describe, repair, explain, lab or tune.", metavar="VERB"
+        ),
     ] = "fit",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
 ) -> None:

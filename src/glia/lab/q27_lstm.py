@@ -154,7 +154,9 @@ def gap(steps: int, seed: int, rows: int = _ROWS, again: bool = False) -> LabDat
     return shaped("a sign before a gap", x, label.astype(float), "binary")
 
 
-def measure(bench: Bench, seeds: Sequence[int], data: Data = gap, kinds: Mapping[str, tuple[str, float]] = KINDS) -> Findings:
+def measure(
+    bench: Bench, seeds: Sequence[int], data: Data = gap, kinds: Mapping[str, tuple[str, float]] = KINDS
+) -> Findings:
     """Train plain networks and LSTMs over gaps of three lengths, and look into their states.
 
     ``data`` makes sequences of (steps, seed); ``kinds`` says which cell and forget bias stand behind the three names.
@@ -173,7 +175,9 @@ def measure(bench: Bench, seeds: Sequence[int], data: Data = gap, kinds: Mapping
             scores[name][:, j] = points_of(there, runs.networks, there.data.test)
     plain, closed, wide = kinds
     held = {name: np.array([probed(net, there.data) for net in nets[name]]) for name in (plain, wide)}
-    reach = {name: np.array([reaching(bench, seed, kinds[name], there.data) for seed in seeds]) for name in (plain, wide)}
+    reach = {
+        name: np.array([reaching(bench, seed, kinds[name], there.data) for seed in seeds]) for name in (plain, wide)
+    }
     middle = held[wide].shape[1] // 2
     pairs = {
         "short gap": (scores[plain][:, 0], scores[wide][:, 0]),
@@ -187,7 +191,9 @@ def measure(bench: Bench, seeds: Sequence[int], data: Data = gap, kinds: Mapping
         "forget gate": (f"bias {_OPEN:g}", "bias 0"),
     }
     sweeps = (
-        Sweep("Over how long a gap is a sign remembered?", _GAPS, scores, "steps of noise in between", "test accuracy (%)"),
+        Sweep(
+            "Over how long a gap is a sign remembered?", _GAPS, scores, "steps of noise in between", "test accuracy (%)"
+        ),
         Sweep(
             f"Is the sign in the state, on the way over {_GAPS[-1]} steps?",
             list(range(held[plain].shape[1])),
@@ -240,7 +246,11 @@ def reaching(bench: Bench, seed: int, kind: tuple[str, float], data: LabData) ->
 def _advice(verdicts: Mapping[str, str]) -> str:
     if verdicts["forget gate"] == "supported":
         return "For sequences with long gaps: an LSTM, with its forget gate open at the start."
-    return "For sequences with long gaps: an LSTM." if verdicts["long gap"] == "supported" else "Gaps here are short enough."
+    return (
+        "For sequences with long gaps: an LSTM."
+        if verdicts["long gap"] == "supported"
+        else "Gaps here are short enough."
+    )
 
 
 ask(Question(27, "LSTM", "Over how long a gap do recurrent networks remember, and by what?", CLAIMS, measure, _advice))

@@ -1,0 +1,140 @@
+"""Rows as an estimator would train on them, without the training: what members of a population then share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glia.core.errors import InputError
+from glia.core.hardware import pick_device
+from glia.engine.rows import Rows
+from glia.engine.sources import Source
+from glia.estimators.base import NetworkEstimator
+from glia.estimators.choices import Choices, choose
+from glia.estimators.training import to_rows
+
+Part = tuple[Any, Any, NDArray[np.float64] | None]
+"""Rows, targets and weights."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training and validation rows of one fold as tensors, with what their preparation found out.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+        Not trained: it knows the layout, the target and the objective.
+    x : ndarray (N, D)
+        Prepared training rows.
+    train : Source
+        The same with targets and weights.
+    held : Rows
+        Validation rows; their weights, if any, are (M, 1): the same for every member.
+    """
+
+    estimator: Any
+    x: NDArray[np.float32]
+    train: Source
+    held: Rows
+
+    def choices(self, estimator: Any) -> Choices:
+        """Return what an estimator's "auto" settings mean for these rows."""
+        known = self.estimator
+        return choose(estimator.get_params(deep=False), rows=len(self.x), task=known.task_, layout=known.layout_)
+
+
+class _Untrained(NetworkEstimator):
+    """Stops a fit where the training would begin."""
+
+    prepared: Prepared
+
+    def _build(self, x: NDArray[np.float32], weighted: bool) -> None:
+        self._resolve(weighted)
+        self._device = pick_device(self.device)
+
+    def _train(self, x: NDArray[np.float32], values: Any, weight: Any, valid: Any, *rest: Any, **more: Any) -> None:
+        rows, targets = valid
+        train = self._drawn(to_rows(x, self.target_.encode(values), weight, self._device))
+        encoded = self.target_.encode(self._check_y(targets))
+        held = to_rows(self._transform(rows), encoded, self._held_weight(encoded), self._device)
+        self.prepared = Prepared(self, x, train, held)
+
+
+def is_network(estimator: Any) -> bool:
+    """Tell whether an estimator is one of Glia's that train networks, so that several can be trained at once."""
+    return isinstance(estimator, NetworkEstimator)
+
+
+def prepare(estimator: Any, train: Part, held: Part) -> Prepared:
+    """Return the rows as ``estimator.fit`` would train on them; the estimator itself is left alone.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+        Its settings count, all but the network's sizes and the training's.
+    train, held : tuple
+        Rows, targets and weights (or ``None``).
+
+    Raises
+    ------
+    InputError
+        If rows, targets or settings cannot be used.
+    """
+    kind = type(estimator)
+    params = {**estimator.get_params(deep=False), "members": 1, "warm_start": False, "checkpoint": None}
+    probe = type(kind.__name__, (_Untrained, kind), {})(**params)
+    rows, targets, weight = train
+    if len(held[1]) == 0:
+        raise InputError("tuning needs rows to validate on", "none", "hold out a larger share")
+    probe.fit(rows, targets, weight, validation=(held[0], held[1]))
+    found: Prepared = probe.prepared
+    weight = _judging(found.held, held[2])
+    return replace(found, held=replace(found.held, weight=weight))
+
+
+def _judging(held: Rows, weight: NDArray[np.float64] | None) -> Any:
+    """Return the weights by which validation rows judge: those of their classes times their own, (M, 1)."""
+    own = None if weight is None else held.y.new_tensor(np.asarray(weight), dtype=held.x.dtype)
+    both = own if held.weight is None else held.weight if own is None else held.weight * own
+    return None if both is None else both.reshape(-1, 1)
+
+
+class Preparations:
+    """Keeps prepared rows, so that configurations with one preparation prepare once for each fold.
+
+    Parameters
+    ----------
+    folds : sequence of (train, held)
+        Rows, targets and weights of either part.
+    """
+
+    def __init__(self, folds: list[tuple[Part, Part]], make: Callable[[dict[str, Any]], Any]) -> None:
+        self.folds, self.make = folds, make
+        self._kept: dict[str, list[Prepared]] = {}
+
+    def of(self, settings: dict[str, Any]) -> list[Prepared]:
+        """Return the rows of every fold as the estimator with these settings prepares them."""
+        estimator = self.make(settings)
+        params = estimator.get_params(deep=False)
+        network = params.pop("network")
+        spelt = {name: repr(value) for name, value in params.items() if name not in _TRAINING}
+        key = repr((type(estimator), spelt, network if isinstance(network, str) else type(network)))
+        if key not in self._kept:
+            self._kept[key] = [prepare(estimator, train, held) for train, held in self.folds]
+        return self._kept[key]
+
+    def any(self) -> Prepared:
+        """Return rows that are prepared already, or as the estimator without further settings prepares them."""
+        return next(iter(self._kept.values()))[0] if self._kept else self.of({})[0]
+
+
+_TRAINING = (
+    "optimizer", "lr", "schedule", "batch_size", "epochs", "early_stopping", "effort", "precision", "verbose",
+    "members", "bootstrap", "checkpoint", "warm_start", "threshold",
+)  # fmt: skip
+"""Settings that rows and their preparation do not depend on."""
