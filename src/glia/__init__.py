@@ -32,6 +32,7 @@ _HOMES = {
 }
 _PARTS = (
     "data",
+    "diagnose",
     "engine",
     "ensemble",
     "estimators",
@@ -59,6 +60,7 @@ __all__ = [
     "__version__",
     "data",
     "describe",
+    "diagnose",
     "engine",
     "ensemble",
     "estimators",

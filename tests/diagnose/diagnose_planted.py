@@ -184,7 +184,7 @@ def learnt_by_heart():
         x = rng.normal(size=(rows, 30)).astype(np.float32)
         return x, (x[:, 0] + x[:, 1] + rng.normal(size=rows) > 0).astype(np.int64)
 
-    return trained(relu_net(256, 2, inputs=30), *split(few, rows=60), epochs=200)
+    return trained(relu_net(128, 2, inputs=30), *split(few, rows=60), epochs=200)
 
 
 def linear_on_rings():

@@ -68,7 +68,7 @@ def rate_trial(
     seeds: int = SEEDS,
     random_state: int = 0,
 ) -> RateTrial:
-    """Train fresh networks at rates from a thousandth to a thousand times ``lr``.
+    """Train fresh networks at rates from a thousandth to a thousand times ``lr``, and at the rule's usual rate.
 
     Parameters
     ----------
@@ -83,7 +83,9 @@ def rate_trial(
     steps, seeds : int
         Steps of each, and networks to each rate.
     """
-    rates = tuple(lr * factor for factor in FACTORS)
+    usual = float(optimizer.make(fresh(random_state), None).param_groups[0]["lr"])
+    far = [rate for rate in (usual, 10 * usual) if not lr * FACTORS[0] / 2 < rate < lr * FACTORS[-1] * 2]
+    rates = tuple(sorted([*(lr * factor for factor in FACTORS), *far]))
     each = [rate for rate in rates for _ in range(seeds)]
     networks = [fresh(random_state + seed) for _ in rates for seed in range(seeds)]
     size = min(batch_size, len(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from glia.diagnose.case import Case
@@ -15,13 +16,16 @@ def remedy_for(kind: str, case: Case, m: Measures) -> Remedy:
 
 
 def suggested_rate(case: Case, m: Measures) -> float:
-    """Return the rate of the range test where it found one, else the best of the short trainings."""
+    """Return the middle (of logarithms) between the best rate of the short trainings and that of the range test.
+
+    Where only one of them found a rate, or they contradict each other, it is that of the trainings, which went to the
+    end.
+    """
     best = m.trial.best()[0] if m.trial is not None else None
     found = m.range_test.suggestion if m.range_test is not None and m.range_test.found else None
     if best is None:
         return found if found is not None else 1e-3
-    # The trial measured where training ends, the range test only where it is fast: they must not contradict each other.
-    rate = found if found is not None and best / 10 <= found <= best * 10 else best
+    rate = math.sqrt(found * best) if found is not None and best / 10 <= found <= best * 10 else best
     return float(f"{rate:.2g}")
 
 

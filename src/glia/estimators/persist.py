@@ -23,6 +23,7 @@ from glia.core.seeds import seeded
 from glia.data import Schema
 from glia.data.balance import Balance
 from glia.data.preparation import Preparation
+from glia.data.series import SequencePreparation
 from glia.engine.history import History
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.schedules import schedules
@@ -30,6 +31,9 @@ from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
 from glia.estimators.population_fit import averaged, count_members, has_members
 from glia.estimators.regressor import Regressor
+from glia.estimators.sequence_classifier import SequenceClassifier
+from glia.estimators.sequence_labeler import SequenceLabeler
+from glia.estimators.sequence_regressor import SequenceRegressor
 from glia.estimators.target_transforms import TargetTransform, read_bounds
 from glia.estimators.targets import ClassTarget, ValueTarget
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
@@ -41,6 +45,11 @@ _ESTIMATORS: dict[str, Any] = {"Classifier": Classifier, "Regressor": Regressor,
 _SETTINGS: dict[str, Any] = {
     "Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer, "Balance": Balance
 }  # fmt: skip
+_PREPARATIONS: dict[str, Any] = {"Preparation": Preparation}
+"""Kinds of preparation by the name of their class; files from before there were several have no name."""
+for _kind in (SequenceClassifier, SequenceLabeler, SequenceRegressor):
+    _ESTIMATORS[_kind.__name__] = _kind
+_PREPARATIONS["SequencePreparation"] = _SETTINGS["SequencePreparation"] = SequencePreparation
 _PREPARED = "preparation/"
 _NETWORK = "network/"
 _LABELS = r"[<>|=][biufUSO]\d*|[<>=][mM]8(\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns)\])"
@@ -77,6 +86,7 @@ def save(estimator: Any, path: str | Path, *, target: str | list[str] | None = N
         parts["schema.json"] = estimator.schema_.to_dict()
     if estimator.preparation_ is not None:
         parts["preparation.json"], arrays = estimator.preparation_.to_state()
+        parts["fitted.json"]["preparation"] = type(estimator.preparation_).__name__
         tensors |= {_PREPARED + name: value for name, value in arrays.items()}
     if getattr(estimator, "conformity_", None) is not None:
         tensors["conformity_"] = estimator.conformity_
@@ -185,7 +195,8 @@ def _rebuild(archive: Archive, network: Any, device: torch.device) -> Any:
     estimator.preparation_ = None
     if "preparation.json" in archive.parts:
         arrays = {k.removeprefix(_PREPARED): v for k, v in archive.tensors.items() if k.startswith(_PREPARED)}
-        estimator.preparation_ = Preparation.from_state(archive.parts["preparation.json"], arrays)
+        kind_of = _PREPARATIONS[data.get("preparation", "Preparation")]
+        estimator.preparation_ = kind_of.from_state(archive.parts["preparation.json"], arrays)
     for name in _FIGURES:
         if name in data["figures"]:
             setattr(estimator, name, data["figures"][name])

@@ -21,7 +21,7 @@ from glia.lab.question import Claim, Findings, Question, Sweep, ask
 Floats = NDArray[np.float64]
 Data = Callable[[int, int], LabData]
 
-_GAPS, _EPOCHS, _RATE, _HIDDEN, _OPEN, _ROWS = (5, 20, 40), 14, 1e-2, 16, 3.0, 450
+_GAPS, _EPOCHS, _RATE, _HIDDEN, _OPEN, _ROWS = (5, 20, 60), 16, 1e-2, 16, 4.0, 400
 _POINTS = "points of accuracy (of 100)"
 KINDS = {"plain": ("rnn", 0.0), "LSTM": ("lstm", 0.0), "LSTM, gate open": ("lstm", _OPEN)}
 
@@ -92,14 +92,16 @@ class Reader(nn.Module):
         super().__init__()
         self.cell: nn.RNN | nn.LSTM = (nn.LSTM if kind == "lstm" else nn.RNN)(features, hidden, batch_first=True)
         self.head = nn.Linear(hidden, outputs)
-        if kind == "lstm":
+        if kind == "lstm":  # torch keeps two biases, which are added
+            named = dict(self.cell.named_parameters())
             with torch.no_grad():
-                self.cell.bias_hh_l0[hidden : 2 * hidden] = forget
-                self.cell.bias_ih_l0[hidden : 2 * hidden] = 0.0
+                named["bias_hh_l0"][hidden : 2 * hidden] = forget
+                named["bias_ih_l0"][hidden : 2 * hidden] = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the answer to the state after the last step, (B, O)."""
-        answer: Tensor = self.head(self.cell(x)[0][:, -1])
+        states: Tensor = self.cell(x)[0]
+        answer: Tensor = self.head(states[:, -1])
         return answer
 
 
@@ -129,9 +131,11 @@ def opened(lstm: nn.LSTM, x: Tensor) -> Gates:
         (B, T, F).
     """
     hidden = cell = torch.zeros(len(x), lstm.hidden_size)
+    named = dict(lstm.named_parameters())
+    inner, outer, bias = named["weight_hh_l0"], named["weight_ih_l0"], named["bias_ih_l0"] + named["bias_hh_l0"]
     steps: list[tuple[Tensor, ...]] = []
     for now in x.unbind(1):
-        mixed = now @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + hidden @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
+        mixed = now @ outer.T + hidden @ inner.T + bias
         i, f, g, o = mixed.chunk(4, dim=1)
         i, f, o = torch.sigmoid(i), torch.sigmoid(f), torch.sigmoid(o)
         cell = f * cell + i * torch.tanh(g)

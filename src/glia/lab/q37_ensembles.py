@@ -186,7 +186,7 @@ def scores(bench: Bench, members: Tensor) -> Floats:
 
 def sized(bench: Bench, members: Tensor, size: int) -> Floats:
     """Return the mean score of the ensembles of a size that members can be divided into, (S,)."""
-    return np.mean([scores(bench, part) for part in torch.split(members, size, dim=1)], axis=0)
+    return np.asarray(np.mean([scores(bench, part) for part in torch.split(members, size, dim=1)], axis=0))
 
 
 def gain(bench: Bench, members: Tensor) -> Floats:

@@ -31,7 +31,6 @@ from glia.nn.trace import LayerTrace, TraceResult, trace
 
 __all__ = [
     "AsTheyAre",
-    "MissingInputs",
     "ChainResult",
     "CodeEmbedding",
     "CustomNetwork",
@@ -41,6 +40,7 @@ __all__ = [
     "Linear",
     "MLP",
     "MLPNetwork",
+    "MissingInputs",
     "NetworkDescription",
     "Neuron",
     "NeuronParts",

@@ -216,9 +216,7 @@ def _landscape(m: Mapping[str, Any]) -> Chart | None:
     if not scape or any(value is None for line in scape["losses"] for value in line):
         return None
     kinds = ("valid", "train", "s3", "s4")
-    series = [
-        Series(f"direction {i + 1}", scape["steps"], line, kinds[i % 4]) for i, line in enumerate(scape["losses"])
-    ]
+    series = [Series(f"slice {i + 1}", scape["steps"], line, kinds[i % 4]) for i, line in enumerate(scape["losses"])]
     lowest = min(value for line in scape["losses"] for value in line)
     flat = scape["centre"] - lowest <= 0.02 * max(abs(scape["centre"]), 1e-12)
     title = "The weights lie at the bottom of both slices" if flat else "The loss is lower elsewhere on these slices"
