@@ -23,7 +23,6 @@ from glia.core.seeds import seeded
 from glia.data import Schema
 from glia.data.balance import Balance
 from glia.data.preparation import Preparation
-from glia.data.series import SequencePreparation
 from glia.engine.history import History
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.schedules import schedules
@@ -31,9 +30,6 @@ from glia.estimators.classifier import Classifier
 from glia.estimators.perceptron import Perceptron
 from glia.estimators.population_fit import averaged, count_members, has_members
 from glia.estimators.regressor import Regressor
-from glia.estimators.sequence_classifier import SequenceClassifier
-from glia.estimators.sequence_labeler import SequenceLabeler
-from glia.estimators.sequence_regressor import SequenceRegressor
 from glia.estimators.target_transforms import TargetTransform, read_bounds
 from glia.estimators.targets import ClassTarget, ValueTarget
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
@@ -47,9 +43,6 @@ _SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 _PREPARATIONS: dict[str, Any] = {"Preparation": Preparation}
 """Kinds of preparation by the name of their class; files from before there were several have no name."""
-for _kind in (SequenceClassifier, SequenceLabeler, SequenceRegressor):
-    _ESTIMATORS[_kind.__name__] = _kind
-_PREPARATIONS["SequencePreparation"] = _SETTINGS["SequencePreparation"] = SequencePreparation
 _PREPARED = "preparation/"
 _NETWORK = "network/"
 _LABELS = r"[<>|=][biufUSO]\d*|[<>=][mM]8(\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns)\])"
