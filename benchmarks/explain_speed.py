@@ -1,22 +1,29 @@
 """Time and error of Shapley values and LIME: Glia against shap, captum and lime, in turn in one run.
 
     python benchmarks/explain_speed.py [--rows 20] [--features 20] [--background 100] [--width 64] [--exact-rows 2]
+        [--packages glia,shap,captum,lime] [--cells cells.jsonl] [--out page.md]
 
-Prints a table. Errors are root mean squares against the exact values, which are computed from all 2^features coalitions
-for the first ``--exact-rows`` rows (about 10 s each at 20 features). The budget of shap's default, 2 × features + 2048
-coalitions × background rows, is also given to Glia's estimators and to captum, so that errors can be compared at equal
-numbers of network rows. Times are the least of the repeats, wall-clock and processor, which other work on the machine
-disturbs less. What is not installed is left out, and said.
+Prints a table, and writes it with --out. With --cells each finished line is kept in a file, and a run that was stopped
+goes on after the last one; lines of other sizes in that file are left alone. Errors are root mean squares against the
+exact values, which are computed from all 2^features coalitions for the first ``--exact-rows`` rows (about 10 s each at
+20 features). The budget of shap's default, 2 × features + 2048 coalitions × background rows, is also given to Glia's
+estimators and to captum, so that errors can be compared at equal numbers of network rows. Times are the least of the
+repeats, wall-clock and processor, which other work on the machine disturbs less. What is not installed is left out, and
+said.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
+import os
 import platform
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +35,8 @@ from glia.explain.shapley_exact import coalitions, from_values
 from glia.explain.shapley_game import Game
 from glia.explain.subject import subject
 
-Row = tuple[str, float, float, str]
+Run = Callable[[], np.ndarray]
+GOAL = "20 rows × 20 features × 100 background rows take at most 0.5 s on two cores"
 
 
 def make_network(features: int, width: int) -> nn.Sequential:
@@ -121,17 +129,16 @@ def with_captum(
     return {"captum KernelShap, equal budget": run}
 
 
-def lime_rows(network: nn.Module, x: np.ndarray, back: np.ndarray, repeats: int) -> list[Row]:
-    """Compare times, and how much two seeds of each agree (Spearman correlation of sizes, mean over rows)."""
+def with_lime(network: nn.Module, x: np.ndarray, back: np.ndarray) -> dict[str, Callable[[int], np.ndarray]]:
+    """Return name → seed → shares; of these it is compared how much two seeds agree."""
     model = glia.wrap(network)
 
     def own(seed: int) -> np.ndarray:
         return glia.explain.lime(model, x, background=back, random_state=seed).values
 
-    wall, cpu, one = timed(lambda: own(0), repeats)
-    found = [("glia lime, 5 × 1000 samples", wall, cpu, f"two seeds agree: {agreement(one, own(1)):.3f}")]
+    found: dict[str, Callable[[int], np.ndarray]] = {"glia lime, 5 × 1000 samples": own}
     if importlib.util.find_spec("lime") is None:
-        return [*found, ("lime", float("nan"), float("nan"), "not installed")]
+        return found
     from lime.lime_tabular import LimeTabularExplainer
 
     @torch.no_grad()
@@ -150,8 +157,7 @@ def lime_rows(network: nn.Module, x: np.ndarray, back: np.ndarray, repeats: int)
                 values[i, feature] = share
         return values
 
-    wall, cpu, one = timed(lambda: other(0), repeats)
-    return [*found, ("lime, 5000 samples", wall, cpu, f"two seeds agree: {agreement(one, other(1)):.3f}")]
+    return {**found, "lime, 5000 samples": other}
 
 
 def agreement(one: np.ndarray, other: np.ndarray) -> float:
@@ -160,49 +166,119 @@ def agreement(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean([spearmanr(abs(a), abs(b)).statistic for a, b in zip(one, other, strict=True)]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("rows", 20), ("features", 20), ("background", 100), ("width", 64), ("exact-rows", 2)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+class Cells:
+    """Finished lines by name, in a file where one is named."""
+
+    def __init__(self, path: str | None, sizes: dict[str, Any]) -> None:
+        self.path, self.sizes = None if path is None else Path(path), sizes
+        self.found: dict[str, dict[str, Any]] = {}
+        if self.path is not None and self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                one = json.loads(line)
+                if one["sizes"] == sizes:
+                    self.found[one["name"]] = one
+
+    def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return a line, measured if it is not there yet."""
+        if name not in self.found:
+            self.found[name] = {"name": name, "sizes": self.sizes, **make()}
+            if self.path is not None:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(self.found[name]) + "\n")
+        return self.found[name]
+
+
+def measure(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the lines of the table, and what is not installed."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.rows, options.features)).astype(np.float32)
     back = rng.normal(size=(options.background, options.features)).astype(np.float32)
     network = make_network(options.features, options.width)
+    sizes = {name: getattr(options, name) for name in ("rows", "features", "background", "width", "exact_rows")}
+    cells = Cells(options.cells, sizes)
     number = 2 * options.features + 2048
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
-        f"{options.rows} rows × {options.features} features × {options.background} background rows, "
-        f"SiLU {options.width}-{options.width}, {number} coalitions"
-    )
-    runs: dict[str, Callable[[], np.ndarray]] = {}
-    absent = []
-    for package, make in (
-        ("shap", lambda: with_shap(network, x, back)),
-        ("glia", lambda: with_glia(network, x, back, number * options.background)),
-        ("captum", lambda: with_captum(network, x, back, number)),
-    ):
-        if importlib.util.find_spec(package) is None:
-            absent.append(package)
-        else:
-            runs |= make()
-    truth = exact(network, x[: options.exact_rows], back)
+    asked = options.packages.split(",")
+    absent = [name for name in asked if name != "glia" and importlib.util.find_spec(name) is None]
+    kept = x[: options.exact_rows]
+    truth = np.array(cells.once("exact", lambda: {"values": exact(network, kept, back).tolist()})["values"])
     size = float(np.sqrt((truth**2).mean()))
-    print(f"exact values: root mean square {size:.4g}")
-    print(f"{'method':36s} {'seconds':>9s} {'processor':>9s} {'error':>9s} {'error / size':>12s}")
-    np.random.seed(0)  # noqa: NPY002  (shap and captum draw from the global state)
-    for name, run in runs.items():
-        repeats = options.repeats if name.startswith("glia") else 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wall, cpu, values = timed(run, repeats)
-        error = float(np.sqrt(((values[: options.exact_rows] - truth) ** 2).mean()))
-        print(f"{name:36s} {wall:9.3f} {cpu:9.3f} {error:9.2g} {error / size:12.2%}")
-    for name, wall, cpu, said in lime_rows(network, x, back, 1):
-        print(f"{name:36s} {wall:9.3f} {cpu:9.3f} {said}")
-    for package in absent:
-        print(f"{package}: not installed")
+    makers: dict[str, Callable[[], dict[str, Run]]] = {
+        "shap": lambda: with_shap(network, x, back),
+        "glia": lambda: with_glia(network, x, back, number * options.background),
+        "captum": lambda: with_captum(network, x, back, number),
+    }
+    lines = []
+    for package, make in makers.items():
+        if package not in asked or package in absent:
+            continue
+        for name, run in make().items():
+
+            def line(run: Run = run, name: str = name) -> dict[str, Any]:
+                np.random.seed(0)  # noqa: NPY002  (shap and captum draw from the global state)
+                wall, cpu, values = timed(run, options.repeats if name.startswith("glia") else 1)
+                error = float(np.sqrt(((values[: options.exact_rows] - truth) ** 2).mean()))
+                return {"seconds": wall, "processor": cpu, "error": error, "share": error / size}
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                lines.append(cells.once(name, line))
+    if "lime" in asked:
+        for name, shares in with_lime(network, x, back).items():
+
+            def line_of(shares: Callable[[int], np.ndarray] = shares) -> dict[str, Any]:
+                wall, cpu, one = timed(lambda: shares(0), 1)
+                return {"seconds": wall, "processor": cpu, "agree": agreement(one, shares(1))}
+
+            lines.append(cells.once(name, line_of))
+    return lines, absent
+
+
+def page(lines: list[dict[str, Any]], absent: list[str], options: argparse.Namespace) -> str:
+    """Return the table as Markdown."""
+    number = 2 * options.features + 2048
+    said = [
+        "# Explanations: time and error",
+        "",
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}. {options.rows} rows × {options.features} features × {options.background} "
+        f"background rows, SiLU {options.width}-{options.width}, one run. Error: root mean square against the exact "
+        f"values of {options.exact_rows} rows (all coalitions), as a share of their size. Equal budget: {number} "
+        "coalitions × background rows for each row, shap's default. Of LIME: rank correlation of two seeds.",
+        "",
+        "| method | seconds | processor seconds | error | error / size |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for one in lines:
+        error = f"{one['error']:.2g} | {one['share']:.2%}" if "error" in one else f"two seeds: {one['agree']:.3f} | "
+        said.append(f"| {one['name']} | {one['seconds']:.3f} | {one['processor']:.3f} | {error} |")
+    by_name = {one["name"]: one for one in lines}
+    default, equal = by_name.get("glia permutation, default"), by_name.get("glia permutation, equal budget")
+    said.append("")
+    if default is not None and (options.rows, options.features, options.background) == (20, 20, 100):
+        said.append(f"Goal: {GOAL}. Measured: {default['seconds']:.3f} s.")
+    for way in ("default", "no selection"):
+        kernel = by_name.get(f"shap KernelExplainer, {way}")
+        if kernel is not None and equal is not None:
+            nearer = kernel["error"] / equal["error"]
+            said.append(f"At equal budget the error of KernelExplainer ({way}) is {nearer:.1f} times Glia's.")
+    said += [f"Not installed: {', '.join(absent)}."] if absent else []
+    return "\n".join(said) + "\n"
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in (("rows", 20), ("features", 20), ("background", 100), ("width", 64), ("exact-rows", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--packages", default="shap,glia,captum,lime")
+    parser.add_argument("--cells", default=None)
+    parser.add_argument("--out", default=None)
+    options = parser.parse_args(words)
+    lines, absent = measure(options)
+    text = page(lines, absent, options)
+    print(text)
+    if options.out is not None:
+        Path(options.out).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

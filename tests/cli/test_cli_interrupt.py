@@ -33,7 +33,8 @@ Trainer.run_epoch = told
 main(sys.argv[2:])
 """
 STEP = Trainer.train_step
-FIT = ("fit", "t.csv", "--target", "y", "--out", "run", "--early-stopping", "false", "--epochs", "1000000")
+FIT = ("fit", "t.csv", "--target", "y", "--out", "run", "--early-stopping", "false", "--members", "1",
+       "--epochs", "1000000")  # fmt: skip
 
 
 @pytest.fixture

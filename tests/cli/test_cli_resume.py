@@ -18,7 +18,7 @@ from glia.report.run_folder import RunFolder
 
 SCRIPT = Path(__file__).parents[1] / "prove" / "forked_glia.py"
 QUICK = ["--no-baselines", "--bootstrap", "0", "--importance-repeats", "0"]
-FIT = ["fit", "table.csv", "--target", "y", "--epochs", "6", "--batch-size", "32", *QUICK]
+FIT = ["fit", "table.csv", "--target", "y", "--members", "1", "--epochs", "6", "--batch-size", "32", *QUICK]
 KEPT = ["--checkpoint-every", "1 epoch"]
 STEP = "glia.engine.loop:Trainer.train_step"
 

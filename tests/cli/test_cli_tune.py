@@ -74,7 +74,7 @@ def test_the_settings_fit_the_same_model_again(tuned, capsys):
 def test_test_rows_are_never_seen(tuned, tmp_path):
     """Test rows that are poisoned change no score, no choice and no bit of the model; validation rows do."""
     model = glia.load(tuned / "tuned/model.glia")
-    fitted = glia.fit(str(tuned / "rows.csv"), "y", epochs=1)
+    fitted = glia.fit(str(tuned / "rows.csv"), "y", members=1, epochs=1)
     test, valid = fitted.split_.test, fitted.split_.valid
     for name, poison in (("test", test), ("valid", valid[:3])):
         write(tmp_path / f"{name}.csv", poison=poison)

@@ -33,7 +33,7 @@ def table(tmp_path):
 
 
 def test_two_workers_write_the_run_of_one_and_are_told_of_once(tmp_path, table):
-    common = [table, "--target", "diagnosis", *QUICK]
+    common = [table, "--target", "diagnosis", "--members", 1, *QUICK]
     alone = glia("fit", *common, "--out", tmp_path / "one", "--json")
     one = json.loads(alone.communicate(timeout=200)[0])
     both = glia("fit", *common, "--out", tmp_path / "two", "--workers", 2, "--json")

@@ -13,8 +13,8 @@ from glia.core.layout import Layout
 from glia.core.seeds import derive
 from glia.engine.rows import Rows
 from glia.estimators.choices import Choices, choose
-from glia.estimators.inference import network_outputs
-from glia.estimators.population_fit import build_members, check_members, member_outputs, train_members
+from glia.estimators.inference import member_outputs, network_outputs
+from glia.estimators.population_fit import build_members, check_members, train_members
 from glia.estimators.training import build_network, train_network
 from glia.nn import MLP, Linear
 from glia.nn.ensemble import MeanNetwork

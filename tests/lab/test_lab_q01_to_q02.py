@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from glia.core.seeds import numpy_rng
 from glia.lab import q01_neuron_and_network as q01
@@ -12,6 +13,15 @@ from glia.lab.made import made, rings
 from glia.lab.verdict import judge, weigh
 
 SEEDS = range(6)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of every sweep only the levels that claims compare: the others are for the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q01, "_UNITS", (0, 16))
+        patch.setattr(q02, "_SHIFTS", (q02._SHIFTS[0], q02._SHIFTS[-1]))
+        yield
 
 
 def words(claims, found):

@@ -21,7 +21,10 @@ def words(claims, found):
     return {claim.key: word for claim, (word, _) in zip(claims, judged, strict=True)}
 
 
-@pytest.fixture(params=[rings, line, many_rings], ids=["binary", "regression", "multiclass"])
+AGAIN = [pytest.param(make, marks=pytest.mark.slow) for make in (line, many_rings)]  # the same claims once more
+
+
+@pytest.fixture(params=[rings, *AGAIN], ids=["binary", "regression", "multiclass"])
 def bench(request):
     return Bench(request.param(seed=0))
 

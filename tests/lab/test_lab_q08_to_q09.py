@@ -61,6 +61,7 @@ def test_q08_where_they_do_not():
     assert found["mean"] != "supported" and found["median"] != "supported" and found["yours"] == "refuted"
 
 
+@pytest.mark.slow  # a second confirmation
 def test_q08_networks_of_one_loss_do_not_differ():
     claim = q08.CLAIMS[4]
     assert judge([weigh(claim, *q08.conditional(Bench(line()), SEEDS, ("mse", "mse")))])[0][0] == "refuted"

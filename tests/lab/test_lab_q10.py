@@ -1,6 +1,7 @@
 """Question 10 says yes where a rule is faster and no where it cannot be."""
 
 import numpy as np
+import pytest
 
 from glia.core.seeds import numpy_rng
 from glia.lab import q10_optimizers as q10
@@ -9,6 +10,14 @@ from glia.lab.made import line, made
 from glia.lab.verdict import judge, weigh
 
 SEEDS = range(5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of eleven rules only those that claims compare: the others are for the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q10, "_NAMES", {name: q10._NAMES[name] for pair in q10._FASTER for name in pair})
+        yield
 
 
 def words(claims, found):
@@ -32,7 +41,10 @@ def dense(rows=900, features=40):
 
 
 def test_q10_where_rates_that_adapt_help():
-    found = words(q10.CLAIMS, q10.measure(Bench(valley()), SEEDS))
+    found = words(
+        q10.CLAIMS,
+        q10.measure(Bench(valley()), SEEDS, optimizers=dict.fromkeys(("lion", "muon", "schedule_free"), "adam")),
+    )
     assert found["adagrad and sgd"] == "supported"
     assert found["adagrad on rare features"] == "supported"
 

@@ -15,6 +15,14 @@ from glia.lab.verdict import judge, weigh
 SEEDS = range(5)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of every sweep only the levels that claims compare: the others are for the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q11, "_SCALES", (1.0, q11._LARGE))
+        yield
+
+
 def words(claims, found):
     """Return the verdicts that the harness would give on these figures."""
     judged = judge([weigh(claim, *found.pairs[claim.key]) for claim in claims])

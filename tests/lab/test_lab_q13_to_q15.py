@@ -17,6 +17,18 @@ from glia.lab.verdict import judge, weigh
 SEEDS = range(5)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of every sweep only the levels that claims compare: the others are for the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q14, "_NORMS", ("none",))
+        patch.setattr(q15, "_RATES", tuple(q15._RATES[i] for i in (0, 1, -1)))
+        patch.setattr(
+            q15, "_NAMES", {name: q15._NAMES[name] for name in ("step", "linear", "sigmoid", "relu", "leaky_relu")}
+        )
+        yield
+
+
 def words(claims, found):
     """Return the verdicts that the harness would give on these figures."""
     judged = judge([weigh(claim, *found.pairs[claim.key]) for claim in claims])
@@ -44,6 +56,7 @@ def test_q13_where_there_is_no_gap():
     assert gaps == dict.fromkeys(gaps, "refuted")
 
 
+@pytest.mark.slow  # a second confirmation
 def test_q13_regularisation_of_no_strength_does_nothing():
     found = q13.measure(Bench(noisy(300)), SEEDS, strengths=dict.fromkeys(q13.STRENGTHS, 0.0))
     verdicts = words(q13.CLAIMS, found)

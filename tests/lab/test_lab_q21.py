@@ -1,6 +1,7 @@
 """Question 21: claims are supported where the mechanism acts, and refuted where it does not."""
 
 import numpy as np
+import pytest
 
 from glia.lab import q21_dropout as q21
 from glia.lab.bench import Bench
@@ -12,6 +13,14 @@ SEEDS = range(6)
 
 def words(claims, found):
     return {claim.key: judge([weigh(claim, *found.pairs[claim.key])])[0][0] for claim in claims}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of every sweep only the levels that claims compare: the others are for the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q21, "_LEVELS", (q21._LEVELS[0], q21._LEVELS[-1]))
+        yield
 
 
 def by_heart(rows, columns=15, wrong=0.2, shares=(0.6, 0.2)):

@@ -15,6 +15,14 @@ from glia.nn import count_parameters
 SEEDS = range(6)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of every sweep only the levels that claims compare: the others are for the figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q23, "_DEPTHS", (4, q23._DEPTHS[-1]))
+        yield
+
+
 def words(claims, found):
     return {claim.key: judge([weigh(claim, *found.pairs[claim.key])])[0][0] for claim in claims}
 
@@ -52,11 +60,11 @@ def test_without_depth_it_does_not_hurt_and_there_is_nothing_to_recover():
 
 
 def test_pruning_and_low_rank_cost_accuracy_where_too_much_is_taken():
-    taken = words(q23.CLAIMS, q23.measure(Bench(line(300)), SEEDS, pruned=0.97, rank=1))
+    taken = words(q23.CLAIMS, q23.measure(Bench(line(300)), SEEDS, pruned=0.97, rank=1, deep=4))
     assert taken["pruning"] == taken["low rank"] == "refuted"
-    gentle = words(q23.CLAIMS, q23.measure(Bench(planes(3000, columns=2)), SEEDS, pruned=0.3, rank=16))
+    gentle = words(q23.CLAIMS, q23.measure(Bench(planes(3000, columns=2)), SEEDS, pruned=0.3, rank=16, deep=4))
     assert gentle["pruning"] == gentle["low rank"] == "supported"
-    assert words(q23.CLAIMS, q23.measure(Bench(line(600)), SEEDS, pruned=0.5))["which to prune"] == "supported"
+    assert words(q23.CLAIMS, q23.measure(Bench(line(600)), SEEDS, pruned=0.5, deep=4))["which to prune"] == "supported"
 
 
 def test_cost_is_not_higher_for_equal_networks(monkeypatch):
@@ -65,9 +73,9 @@ def test_cost_is_not_higher_for_equal_networks(monkeypatch):
 
 
 def test_shared_weights_cost_nothing_on_an_easy_task_and_much_where_they_cannot_learn(sigmoid, monkeypatch):
-    assert words(q23.CLAIMS, q23.measure(Bench(planes(1500)), SEEDS))["sharing"] == "supported"
+    assert words(q23.CLAIMS, q23.measure(Bench(planes(1500)), SEEDS, deep=4))["sharing"] == "supported"
     monkeypatch.setattr(q23.Shared, "forward", lambda self, x: self.output(torch.relu(self.first(0 * x))))
-    assert words(q23.CLAIMS, q23.measure(Bench(planes(400)), SEEDS))["sharing"] == "refuted"
+    assert words(q23.CLAIMS, q23.measure(Bench(planes(400)), SEEDS, deep=4))["sharing"] == "refuted"
 
 
 def test_low_rank_is_the_best_approximation_and_pruning_takes_the_smallest():

@@ -11,6 +11,14 @@ from glia.lab.made_shapes import digits, moved, shaped, strewn
 from glia.lab.verdict import judge, weigh
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of the dense networks three widths will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q24, "_WIDTHS", (4, q24._ALIKE, 64))
+        yield
+
+
 def verdict(key, pair):
     claim = next(claim for claim in q24.CLAIMS if claim.key == key)
     return judge([weigh(claim, *map(np.asarray, pair))])[0][0]
@@ -41,12 +49,12 @@ def spots(rows=500, seed=0):
 
 @pytest.fixture(scope="module")
 def found():
-    return q24.measure(Bench(plain()), range(5), digits(0, 1400))
+    return q24.measure(Bench(plain()), range(5), digits(0, 1000))
 
 
 @pytest.fixture(scope="module")
 def without():
-    return q24.measure(Bench(bumps()), range(5), spots(), q24.motif(0, 500, anywhere=False))
+    return q24.measure(Bench(bumps()), range(4), spots(), q24.motif(0, 500, anywhere=False))
 
 
 @pytest.mark.parametrize("key", ["fewer weights", "shifted", "neighbours", "series", "table"])

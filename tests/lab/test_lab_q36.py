@@ -13,7 +13,7 @@ SEEDS = range(5)
 
 
 def words(data, **settings):
-    found = q36.measure(Bench(data), SEEDS, shares=(0.125, 1.0), **settings)
+    found = q36.measure(Bench(data), SEEDS, shares=(0.125, 1.0), steps=300, **settings)
     return {claim.key: judge([weigh(claim, *found.pairs[claim.key])])[0][0] for claim in q36.CLAIMS}
 
 

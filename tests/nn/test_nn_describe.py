@@ -15,7 +15,7 @@ def test_counts_by_hand():
     assert sum(layer.parameters for layer in result.layers) == expected
     assert result.bytes == 4 * expected + 4 * 22 + 2 * 8  # running means and variances, two counters of 8 bytes
     table = result.tables()[0]
-    assert table.rows[0] == ("blocks.0.linear", "Linear", "8", 40) and len(table.rows) == 7
+    assert table.rows[0] == ("blocks.0.linear", "Linear", "8", 40, 32) and len(table.rows) == 7
     assert network.training and "7 layers" in result.summary()
 
 

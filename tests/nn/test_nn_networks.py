@@ -93,7 +93,7 @@ def test_names_and_settings():
     assert isinstance(as_network("logistic"), Linear) and isinstance(as_network(MLP), MLP)
     spec = MLP(dropout=0.5)
     assert as_network(spec) is spec and as_network(CustomNetwork(Ready)).network is Ready
-    assert networks.names() == ("linear", "missing_inputs", "mlp")
+    assert {"linear", "missing_inputs", "mlp"} <= set(networks.names())
     with pytest.raises(InputError, match="did you mean 'mlp'"):
         as_network("mpl")
     with pytest.raises(InputError, match="must be a name"):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from glia.cli.flags import verb
 from glia.cli.output import Terminal
+from glia.core.errors import GliaError
 from glia.core.modelfile import read_archive
 from glia.core.results import Table
 from glia.core.settings import REQUIRED, Settings, setting
+
+if TYPE_CHECKING:
+    from glia.nn import NetworkDescription
 
 
 class DescribeSettings(Settings):
@@ -39,7 +43,7 @@ def command(settings: DescribeSettings, terminal: Terminal) -> None:
 
 
 def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
-    """Return what a model file holds, as data, as a sentence and as tables; the network is not built.
+    """Return what a model file holds, as data, as a sentence and as tables.
 
     Raises
     ------
@@ -66,4 +70,20 @@ def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
         Table("Model", ("what", "value"), tuple(facts.items())),
         Table("Tensors", ("name", "shape", "type", "values"), shown),
     ]
+    network = _network(path)
+    if network is not None:
+        data["network"] = network.to_dict()
+        tables += network.tables()
     return data, sentence, tables
+
+
+def _network(path: str) -> NetworkDescription | None:
+    """Return layers with shapes, parameters, multiply-adds and fields; ``None`` where the network's code is missing."""
+    from glia.estimators.persist import load
+    from glia.nn import describe_network
+
+    try:
+        model = load(path, device="cpu")
+    except GliaError:
+        return None
+    return describe_network(model.network_, model.layout_.shape)

@@ -13,7 +13,10 @@ class EvaluateSettings(Settings):
     """Which model is measured, on what."""
 
     model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
-    data: str = setting(REQUIRED, "rows with the right answers: CSV, TSV, Parquet, Arrow or JSON lines")
+    data: str = setting(
+        REQUIRED,
+        "rows with the right answers: a table, or a folder of pictures per class",
+    )
     target: str | list[str] | None = setting(None, "the column with the right answers, where it is not the model's own")
 
     @property
@@ -25,11 +28,15 @@ class EvaluateSettings(Settings):
 @verb(EvaluateSettings, "model", "data")
 def command(settings: EvaluateSettings, terminal: Terminal) -> None:
     """Measure a saved model on rows whose answer is known."""
-    targets = settings.targets or model_targets(settings.model)
     from glia.data import read
+    from glia.estimators.image_inputs import ImageInputs
     from glia.estimators.persist import load
 
+    targets = settings.targets or model_targets(settings.model)
     model = load(settings.model)
+    if isinstance(model, ImageInputs):
+        terminal.answer(model.evaluate(settings.data))
+        return
     frame = read(settings.data, infer=False).frame
     for target in targets:
         if target not in frame.columns:

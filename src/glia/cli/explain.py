@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from glia.cli.explain_model import picture
 from glia.cli.flags import verb
 from glia.cli.output import Terminal, write_frame
-from glia.core.errors import InputError
+from glia.core.errors import InputError, near
 from glia.core.results import Table
 from glia.core.settings import REQUIRED, Settings, setting
 
@@ -26,13 +27,19 @@ class ExplainSettings(Settings):
 
     model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
     data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines")
-    method: str = setting("shap", "shap, lime or another method of glia.explain.methods")
+    method: str = setting(
+        "shap", "of single rows: shap, lime, …; of the model: ale, pdp, importance, interactions, tree, rules, …"
+    )
+    column: str | None = setting(None, "the column that ale and pdp look at; by default the one with most effect")
+    wanted: str | None = setting(None, "the answer that counterfactuals look for: a class, or low..high")
+    immutable: list[str] = setting([], "columns that counterfactuals leave as they are")
     output: str | None = setting(None, "the class or target to explain; by default all of them")
     space: Literal["logit", "probability"] = setting("logit", "what of a classifier is explained")
     rows: Annotated[int, Field(ge=1)] = setting(20, "explain at most this many rows, from the first on")
     background: Annotated[int, Field(ge=1)] = setting(
         100, "rows drawn from the data that stand for an unknown column, at most"
     )
+    checks: bool = setting(True, "measure on 16 rows whether the shares of columns can be relied upon")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(0, "the one seed of everything random")
     out: str | None = setting(None, "folder for attributions.parquet, explain.json and explain.html")
 
@@ -44,20 +51,33 @@ def command(settings: ExplainSettings, terminal: Terminal) -> None:
         raise InputError("out must be a folder", f"the file {settings.out!r}", "choose another name")
     from glia.data import read
     from glia.estimators.persist import load
-    from glia.explain import methods
+    from glia.explain import methods, pictures, quick_check
+    from glia.report.effects import leading_effects
     from glia.report.explanation import explanation_record
 
-    method = methods.get(settings.method)
+    if settings.method not in methods and settings.method not in pictures:
+        known = (*methods.names(), *pictures.names())
+        raise InputError("method must be a known name", f"method={settings.method!r}", near(settings.method, known))
     model = load(settings.model)
-    frame = _inputs(model, read(settings.data, infer=False).frame)
+    whole = read(settings.data, infer=False).frame
+    frame = _inputs(model, whole)
     if not frame.height:
         raise InputError("the data must have rows", f"none in {settings.data!r}", "hand in at least one")
+    if settings.method in pictures:
+        picture(settings, terminal, model, frame, whole)
+        return
+    method = methods.get(settings.method)
     options = _options(method, frame, settings)
-    result = method(model, frame.head(settings.rows), **options)
+    asked = frame.head(settings.rows)
+    result = method(model, asked, **options)
+    if settings.checks:
+        result = quick_check(model, asked, result, background=options.get("background"))
     if "background" in options:
         drawn = f"{len(options['background']):,} of {frame.height:,} rows of the data"
         result = replace(result, settings={**result.settings, "background": drawn})
     record = explanation_record(result)
+    if settings.out is not None and frame.height > 1:
+        record["effects"] = leading_effects(model, frame, result)
     data: dict[str, Any] = {**result.to_dict(), "summary": result.summary(), "command": terminal.command, "files": {}}
     tables = result.tables()
     if settings.out is not None:
@@ -91,6 +111,9 @@ def _options(method: Any, frame: pl.DataFrame, settings: ExplainSettings) -> dic
         options["output"] = settings.output
     if settings.space != "logit":
         options["space"] = settings.space
+    for name in ("column", "wanted", "immutable"):
+        if getattr(settings, name):
+            options[name] = getattr(settings, name)
     for name in options:
         if name not in takes:
             raise InputError(f"{settings.method} must take --{name}", f"--{name}", "leave it out")

@@ -21,6 +21,7 @@ from glia.engine.distributed.place import place
 
 VERBS = {
     "fit": "Fit a network to a table; write a model and a report.",
+    "forecast": "Forecast series with intervals, beside classic methods.",
     "predict": "Predict the rows of a table with a saved model.",
     "evaluate": "Measure a saved model on rows with known answers.",
     "explain": "Explain a saved model's answers for rows of a table.",

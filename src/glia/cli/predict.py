@@ -14,7 +14,7 @@ class PredictSettings(Settings):
     """What is predicted, with what, and where the answers go."""
 
     model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
-    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines")
+    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines; or a folder of pictures")
     out: str = setting(REQUIRED, "file for the predictions: .csv, .tsv, .parquet, .arrow, .feather or .jsonl")
 
 
@@ -25,9 +25,12 @@ def command(settings: PredictSettings, terminal: Terminal) -> None:
     if Path(settings.out).exists() and Path(settings.data).exists() and Path(settings.out).samefile(settings.data):
         raise InputError("the output must not be the table itself", repr(settings.out), "give another file name")
     from glia.data import read
+    from glia.estimators.image_inputs import ImageInputs
     from glia.estimators.persist import load
 
-    frame = load(settings.model).predict_frame(read(settings.data, infer=False).frame)
+    model = load(settings.model)
+    rows = settings.data if isinstance(model, ImageInputs) else read(settings.data, infer=False).frame
+    frame = model.predict_frame(rows)
     write_frame(frame, settings.out)
     data = {"out": settings.out, "rows": frame.height, "columns": frame.columns}
     noun = "prediction" if frame.height == 1 else "predictions"

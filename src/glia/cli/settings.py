@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from glia.cli.describe import DescribeSettings
+from glia.cli.doctor import DoctorSettings
 from glia.cli.evaluate import EvaluateSettings
 from glia.cli.explain import ExplainSettings
 from glia.cli.flags import settings_class
@@ -16,14 +17,17 @@ from glia.cli.predict import PredictSettings
 from glia.cli.repair import RepairSettings
 from glia.core.settings import Settings
 from glia.estimators.settings import FitSettings
+from glia.report.forecast_settings import ForecastSettings
 from glia.tuning.settings import TuneSettings
 
 CLASSES: dict[str, type[Settings]] = {
     "fit": FitSettings,
+    "forecast": ForecastSettings,
     "predict": PredictSettings,
     "evaluate": EvaluateSettings,
     "describe": DescribeSettings,
     "repair": RepairSettings,
+    "doctor": DoctorSettings,
     "explain": ExplainSettings,
     "lab": LabSettings,
     "tune": TuneSettings,
@@ -34,7 +38,8 @@ def command(
     verb: Annotated[
         str,
         typer.Argument(
-            help="The verb: fit, predict, evaluate, describe, repair, explain, lab or tune.", metavar="VERB"
+            help="The verb: fit, forecast, predict, evaluate, describe, repair, doctor, explain, lab or tune.",
+            metavar="VERB",
         ),
     ] = "fit",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,

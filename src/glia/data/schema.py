@@ -7,8 +7,10 @@ from typing import Any, Literal, get_args
 
 from glia.core.errors import InputError, near
 
-Role = Literal["numeric", "categorical", "ordinal", "datetime", "text", "id", "ignored", "target", "group", "weight"]
-"""What a column is used for. ``id`` and ``ignored`` columns are left out."""
+Role = Literal[
+    "numeric", "categorical", "ordinal", "datetime", "text", "image", "id", "ignored", "target", "group", "weight"
+]
+"""What a column is used for. ``id`` and ``ignored`` columns are left out; an ``image`` column holds paths."""
 
 Severity = Literal["info", "warning", "failure"]
 
@@ -126,7 +128,7 @@ class Schema:
 
     def inputs(self) -> tuple[str, ...]:
         """Return the names of the columns that a network may learn from."""
-        return self.names(*INPUT_ROLES)
+        return self.names(*INPUT_ROLES, "image")
 
     def findings(self, *codes: str) -> tuple[Finding, ...]:
         """Return the findings of these codes."""

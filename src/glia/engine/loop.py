@@ -21,7 +21,7 @@ from glia.engine.gradients import Autograd, Gradient, RowLoss, is_out_of_memory
 from glia.engine.history import History
 from glia.engine.nonfinite import NonFinite
 from glia.engine.optimizers import ScheduleFree, evaluation_point
-from glia.engine.rows import Rows
+from glia.engine.rows import Rows, rows_at_once
 from glia.engine.sources import Source
 from glia.engine.state import State, capture, restore
 from glia.engine.team import Alone, Team
@@ -271,9 +271,10 @@ class Trainer:
         return {f"valid/{k}": float(self.team.mean(f(output, rows.y), rows.weight)) for k, f in figures.items()}
 
     @torch.no_grad()
-    def predict(self, x: Tensor, batch_size: int = 4096) -> Tensor:
+    def predict(self, x: Tensor, batch_size: int | None = None) -> Tensor:
         """Return the outputs for all rows in evaluation mode, (N, O)."""
         self.network.eval()
+        batch_size = batch_size or rows_at_once(x.shape[1:])
         with self._autocast(x.device), evaluation_point(self.optimizer):
             return torch.cat([self.network(part) for part in torch.split(x, batch_size)]).float()
 

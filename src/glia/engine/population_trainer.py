@@ -19,7 +19,7 @@ from glia.engine.population_dense import stacked_gradient
 from glia.engine.population_gradient import member_losses
 from glia.engine.population_stopping import MemberStopping
 from glia.engine.population_updates import StackedUpdates
-from glia.engine.rows import Rows
+from glia.engine.rows import Rows, rows_at_once
 from glia.engine.sources import Source
 from glia.engine.state import State, ravel, unravel
 from glia.nn.population import Population, StackedPopulation
@@ -114,9 +114,10 @@ class PopulationTrainer(Trainer):
         return found
 
     @torch.no_grad()
-    def predict(self, x: Tensor, batch_size: int = 4096) -> Tensor:
+    def predict(self, x: Tensor, batch_size: int | None = None) -> Tensor:
         """Return the outputs of all members for all rows in evaluation mode, (K, N, O)."""
         self.network.eval()
+        batch_size = batch_size or rows_at_once(x.shape[1:])
         with self._autocast(x.device), self.judged():
             return torch.cat([self.network(part) for part in torch.split(x, batch_size)], dim=1).float()
 

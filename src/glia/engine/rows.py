@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from glia.core.seeds import torch_rng
 from glia.engine.sources import Batch
+
+_VALUES_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,17 @@ class Rows:
             return iter(())
         weights = repeat(None) if self.weight is None else torch.split(self.weight, size)
         return zip(torch.split(self.x, size), torch.split(self.y, size), weights, strict=False)
+
+
+def rows_at_once(shape: Sequence[int], most: int = 4096) -> int:
+    """Return how many rows of a shape go through a network at once where nothing is learned, a multiple of 16.
+
+    Layers over pictures and series keep many values per value of a row: fewer rows fit into memory, and into the
+    processor's caches. Rows of a table count as one value.
+    """
+    if len(shape) < 2:
+        return most
+    return max(16, min(most, _VALUES_AT_ONCE // max(math.prod(shape), 1) // 16 * 16))
 
 
 def epoch_order(count: int, batch_size: int, generator: torch.Generator) -> Tensor:

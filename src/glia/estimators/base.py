@@ -23,9 +23,9 @@ from glia.engine.rows import Rows
 from glia.estimators.choices import SMALL, Choices, choose, choose_members
 from glia.estimators.folds import Folds
 from glia.estimators.holdout import hold_out
-from glia.estimators.inference import network_outputs
+from glia.estimators.inference import member_outputs, network_outputs
 from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take, without_zeros
-from glia.estimators.population_fit import averaged, build_members, fit_members, member_outputs, survivors
+from glia.estimators.population_fit import averaged, build_members, fit_members, survivors
 from glia.estimators.prepared import PreparedEstimator
 from glia.estimators.stream_fit import fit_mapped, fit_stream
 from glia.estimators.targets import as_array
@@ -137,7 +137,7 @@ class NetworkEstimator(PreparedEstimator):
             All classes that will ever come; needed in the first call where its rows lack some.
         """
         first = not hasattr(self, "network_")
-        several = choose_members(self.get_params(deep=False), 0) > 1
+        several = self._choose_members(0) > 1
         if several or (not first and isinstance(self.network_, MeanNetwork)):
             raise InputError("partial_fit needs one network", f"members={self.members!r}", "use fit, or members=1")
         self.members_ = 1
@@ -166,7 +166,7 @@ class NetworkEstimator(PreparedEstimator):
         if count(rows) < 2:
             raise InputError("training needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
         if not warm:
-            self.members_ = choose_members(self.get_params(deep=False), count(rows))
+            self.members_ = self._choose_members(count(rows))
         if validation is not None:
             return rows, values, self._row_weight(values, weight), (self._read_known(validation[0]), validation[1])
         if count(rows) < SMALL or self.early_stopping is False or not self.validation_fraction:
@@ -195,8 +195,7 @@ class NetworkEstimator(PreparedEstimator):
         self._device = pick_device(self.device)
         outputs = self._resolved.out_features(self.target_.outputs)
         members, seed = self.members_, self._seed()
-        params = self.get_params(deep=False)
-        choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_, members=members)
+        choices = self._choose(self.get_params(deep=False), len(x), members)
         self.spec_ = choices.network
         if members == 1:
             network = build_network(choices, self.layout_, outputs, seed, x)
@@ -213,6 +212,14 @@ class NetworkEstimator(PreparedEstimator):
                 of=averaged(self.members),
             )
         self.network_ = network.to(self._device)
+
+    def _choose(self, params: dict[str, Any], rows: int, members: int) -> Choices:
+        """Return the settings of a fit to so many prepared rows; every "auto" is settled."""
+        return choose(params, rows=rows, task=self.task_, layout=self.layout_, members=members)
+
+    def _choose_members(self, rows: int) -> int:
+        """Return how many networks are trained."""
+        return choose_members(self.get_params(deep=False), rows)
 
     def _resolve(self, weighted: bool = False) -> None:
         objective = Objective() if self.objective == "auto" else self.objective
@@ -232,7 +239,7 @@ class NetworkEstimator(PreparedEstimator):
     ) -> None:
         params = params or self.get_params(deep=False)
         members = len(self.network_.networks) if isinstance(self.network_, MeanNetwork) else 1
-        choices = choose(params, rows=len(x), task=self.task_, layout=self.layout_, members=members)
+        choices = self._choose(params, len(x), members)
         train = self._drawn(to_rows(x, self.target_.encode(values), weight, self._device))
         held, folds = None, valid if isinstance(valid, Folds) else None
         if folds is not None:

@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-_BATCH, _BLOCK = 4096, 16
+from glia.nn.ensemble import MeanNetwork, mean_output
+from glia.nn.table_answers import table_answers
+
+_BATCH, _TABLE_BATCH, _BLOCK = 4096, 2048, 16
+
+
+def network_outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
+    """Return raw outputs in evaluation mode, (N, *shape) → (N, O), N ≥ 1."""
+    answer, batch = _answering(network)
+    if answer is None:
+        return _outputs(network.eval(), x, _BATCH)
+    if isinstance(network, MeanNetwork):
+        task = network.task
+        return _outputs(lambda part: mean_output(answer(part), task), x, batch)
+    return _outputs(lambda part: answer(part)[0], x, batch)
+
+
+def member_outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
+    """Return the raw outputs of every member, (K, N, O); of a network without members its own, (1, N, O)."""
+    answer, batch = _answering(network)
+    if answer is not None:
+        together = _outputs(lambda part: answer(part).transpose(0, 1), x, batch)
+        return np.ascontiguousarray(together.transpose(1, 0, 2))
+    networks = network.networks if isinstance(network, MeanNetwork) else [network]
+    return np.stack([_outputs(one.eval(), x, _BATCH) for one in networks])
+
+
+def _answering(network: nn.Module) -> tuple[Callable[[Tensor], Tensor] | None, int]:
+    """Return what answers faster than the network itself for all members, (B, D) → (K, B, O), and for how many rows."""
+    whole = type(network) is MeanNetwork
+    if whole and network._forward_hooks | network._forward_pre_hooks:
+        return None, 0
+    found = table_answers(list(network.networks) if isinstance(network, MeanNetwork) and whole else [network])
+    return found, _TABLE_BATCH
 
 
 @torch.no_grad()
-def network_outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
-    """Return raw outputs in evaluation mode, (N, *shape) → (N, O), N ≥ 1.
+def _outputs(answer: Callable[[Tensor], Tensor], x: Tensor, batch: int) -> NDArray[np.float32]:
+    """Answer in batches.
 
     Products of few rows, and the last few of many, take another path in the processor's library, which rounds
     differently: rows are padded to whole blocks of 16.
     """
-    network.eval()
     lacking = -len(x) % _BLOCK
     padded = torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) if lacking else x
-    outputs = [network(part).float().cpu() for part in torch.split(padded, _BATCH)]
+    outputs = [answer(part).float().cpu() for part in torch.split(padded, batch)]
     return np.asarray(torch.cat(outputs)[: len(x)].numpy(), dtype=np.float32)

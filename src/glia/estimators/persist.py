@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,23 @@ from glia.core.modelfile import Archive, read_archive, write_archive
 from glia.core.seeds import seeded
 from glia.data import Schema
 from glia.data.balance import Balance
+from glia.data.images import ImagePreparation
 from glia.data.preparation import Preparation
+from glia.data.series import SequencePreparation, WindowPreparation
 from glia.engine.history import History
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.schedules import schedules
 from glia.estimators.classifier import Classifier
+from glia.estimators.forecaster import Forecaster
+from glia.estimators.image_augment import Augment
+from glia.estimators.image_classifier import ImageClassifier
+from glia.estimators.image_regressor import ImageRegressor
 from glia.estimators.perceptron import Perceptron
 from glia.estimators.population_fit import averaged, count_members, has_members
 from glia.estimators.regressor import Regressor
+from glia.estimators.sequence_classifier import SequenceClassifier
+from glia.estimators.sequence_labeler import SequenceLabeler
+from glia.estimators.sequence_regressor import SequenceRegressor
 from glia.estimators.target_transforms import TargetTransform, read_bounds
 from glia.estimators.targets import ClassTarget, ValueTarget
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
@@ -37,12 +47,20 @@ from glia.nn.ensemble import MeanNetwork
 from glia.objectives import Decision, Loss, Objective
 from glia.objectives.losses import loss_from_dict
 
-_ESTIMATORS: dict[str, Any] = {"Classifier": Classifier, "Regressor": Regressor, "Perceptron": Perceptron}
-_SETTINGS: dict[str, Any] = {
-    "Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer, "Balance": Balance
+_ESTIMATORS: dict[str, Any] = {
+    "Classifier": Classifier, "Regressor": Regressor, "Perceptron": Perceptron,
+    "ImageClassifier": ImageClassifier, "ImageRegressor": ImageRegressor,
 }  # fmt: skip
-_PREPARATIONS: dict[str, Any] = {"Preparation": Preparation}
+_SETTINGS: dict[str, Any] = {
+    "Preparation": Preparation, "Objective": Objective, "Optimizer": Optimizer, "Balance": Balance,
+    "Augment": Augment, "ImagePreparation": ImagePreparation,
+}  # fmt: skip
+_PREPARATIONS: dict[str, Any] = {"Preparation": Preparation, "ImagePreparation": ImagePreparation}
 """Kinds of preparation by the name of their class; files from before there were several have no name."""
+for _kind in (Forecaster, SequenceClassifier, SequenceLabeler, SequenceRegressor):
+    _ESTIMATORS[_kind.__name__] = _kind
+_PREPARATIONS["SequencePreparation"] = _SETTINGS["SequencePreparation"] = SequencePreparation
+_PREPARATIONS["WindowPreparation"] = WindowPreparation
 _PREPARED = "preparation/"
 _NETWORK = "network/"
 _LABELS = r"[<>|=][biufUSO]\d*|[<>=][mM]8(\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns)\])"
@@ -68,6 +86,20 @@ def save(estimator: Any, path: str | Path, *, target: str | list[str] | None = N
     InputError
         If it is not one of Glia's, or the file cannot be written.
     """
+    packed = pack(estimator, target)
+    write_archive(path, packed.manifest, packed.tensors, parts=packed.parts)
+
+
+def pack(estimator: Any, target: str | list[str] | None = None) -> Archive:
+    """Return what ``save`` writes, for files that hold more than one estimator.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    InputError
+        If it is not one of Glia's.
+    """
     kind = type(estimator).__name__
     if kind not in _ESTIMATORS:
         raise InputError("only Glia's estimators can be saved", f"{type(estimator).__name__}")
@@ -84,7 +116,7 @@ def save(estimator: Any, path: str | Path, *, target: str | list[str] | None = N
     if getattr(estimator, "conformity_", None) is not None:
         tensors["conformity_"] = estimator.conformity_
     parts["fitted.json"]["parts"] = sorted(parts)
-    write_archive(path, {"estimator": kind, "target": named}, tensors, parts=parts)
+    return Archive({"estimator": kind, "target": named}, tensors, parts)
 
 
 def _array(value: torch.Tensor) -> NDArray[Any]:
@@ -102,7 +134,7 @@ def _fitted(estimator: Any) -> dict[str, Any]:
         "feature_names_in": [str(n) for n in getattr(estimator, "feature_names_in_", [])],
         "from_table": estimator._from_table,
         "shape_in": list(getattr(estimator, "shape_in_", ())),
-        "target": _target_data(estimator.target_),
+        "target": target_data(estimator.target_),
         "figures": {name: getattr(estimator, name) for name in _FIGURES if hasattr(estimator, name)},
     }
     if isinstance(estimator, Perceptron):
@@ -154,20 +186,28 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Any:
     """
     archive = read_archive(path)
     chosen = pick_device(device)
+    with fitting_together(path):
+        return unpack(archive, network, chosen)
+
+
+@contextmanager
+def fitting_together(path: str | Path) -> Iterator[None]:
+    """Rebuild within a block what a file holds: whatever its parts lead to, the file is to blame and is named."""
     try:
         # Building a network draws initial weights: the caller's random state is none of its business.
         with seeded(0, "load"):
-            return _rebuild(archive, network, chosen)
+            yield
     except ModelFileError:
         raise
-    except Exception as error:  # whatever a part that is not what it should be leads to, the file is to blame
+    except Exception as error:
         detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ModelFileError(
             "the parts of a model file must fit together", f"{str(path)!r}: {detail}", "save the model again"
         ) from error
 
 
-def _rebuild(archive: Archive, network: Any, device: torch.device) -> Any:
+def unpack(archive: Archive, network: Any, device: torch.device) -> Any:
+    """Return the fitted estimator that ``pack`` took apart; call it within ``fitting_together``."""
     kind = str(archive.manifest["estimator"])
     if kind not in _ESTIMATORS:
         raise ModelFileError("the file's estimator must be known", repr(kind), near(kind, _ESTIMATORS))
@@ -182,7 +222,7 @@ def _rebuild(archive: Archive, network: Any, device: torch.device) -> Any:
         estimator.shape_in_ = tuple(data["shape_in"])
     estimator._from_table = bool(data["from_table"])
     estimator.target_name_ = archive.manifest.get("target")
-    estimator.target_ = _target_from(data["target"])
+    estimator.target_ = target_from(data["target"])
     estimator.layout_ = Layout.from_dict(archive.parts["layout.json"])
     estimator.schema_ = Schema.from_dict(archive.parts["schema.json"]) if "schema.json" in archive.parts else None
     estimator.preparation_ = None
@@ -270,7 +310,8 @@ def _rebuild_decision(estimator: Classifier, data: dict[str, Any]) -> None:
     estimator.decision_ = Decision() if kept is None else Decision.from_dict(kept, task, classes)
 
 
-def _target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:
+def target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:
+    """Return what is predicted as plain JSON data."""
     if isinstance(target, ClassTarget):
         classes = target.classes
         if classes.dtype.kind == "S":
@@ -286,7 +327,8 @@ def _target_data(target: ClassTarget | ValueTarget) -> dict[str, Any]:
     return data
 
 
-def _target_from(data: Mapping[str, Any]) -> ClassTarget | ValueTarget:
+def target_from(data: Mapping[str, Any]) -> ClassTarget | ValueTarget:
+    """Rebuild what ``target_data`` gave; raises ``ValueError`` where it cannot be."""
     if "classes" not in data:
         values = ValueTarget(np.array(data["mean"], float), np.array(data["scale"], float), bool(data["single"]))
         if values.mean.ndim != 1 or values.mean.shape != values.scale.shape or values.single > (len(values.mean) == 1):

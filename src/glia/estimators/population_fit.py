@@ -26,7 +26,6 @@ from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
 from glia.estimators.choices import Choices, check_members
-from glia.estimators.inference import network_outputs
 from glia.estimators.training import Reporter, build_network, keeping, row_metrics
 from glia.nn import count_parameters
 from glia.nn.ensemble import MeanNetwork
@@ -172,12 +171,6 @@ def count_members(weights: Mapping[str, Any]) -> int:
     if not found:
         raise ValueError("there must be weights of at least one member")
     return len(found)
-
-
-def member_outputs(network: nn.Module, x: torch.Tensor) -> NDArray[np.float32]:
-    """Return the raw outputs of every member, (K, N, O); of a network without members its own, (1, N, O)."""
-    networks = network.networks if isinstance(network, MeanNetwork) else [network]
-    return np.stack([network_outputs(one, x) for one in networks])
 
 
 def _equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from glia.core.decision_rule import Rule, as_rule
 from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
+from glia.core.source_kinds import TARGETS, source_kind
 from glia.engine.distributed.settings import Distribution
 from glia.engine.intervals import read_interval
 
@@ -18,7 +19,7 @@ Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Auto = Literal["auto"]
 ColumnRole = Literal[
-    "numeric", "categorical", "ordinal", "datetime", "text", "id", "ignored", "target", "group", "weight"
+    "numeric", "categorical", "ordinal", "datetime", "text", "image", "id", "ignored", "target", "group", "weight"
 ]
 
 _DATA, _SPLIT, _NETWORK, _PREPARE, _OBJECTIVE = "Data", "Splitting", "Network", "Preparation", "Objective"
@@ -28,7 +29,10 @@ _TRAINING, _JUDGING, _MACHINE = "Training", "Judging", "Machine"
 class FitSettings(Settings):
     """Everything that decides a run; "auto" where Glia chooses from the data and records its choice."""
 
-    data: str = setting(REQUIRED, "the table to learn from: CSV, TSV, Parquet, Arrow or JSON lines", group=_DATA)
+    data: str = setting(
+        REQUIRED, "a table (CSV, TSV, Parquet, Arrow, JSON lines), or a folder with pictures in a sub-folder per class",
+        group=_DATA,
+    )  # fmt: skip
     target: str | list[str] = setting(REQUIRED, "the column to predict; several for several outputs", group=_DATA)
     out: str = setting("run", "folder for the model, the report and the record", group=_DATA)
     task: Auto | Literal["binary", "multiclass", "multilabel", "regression"] = setting(
@@ -66,6 +70,14 @@ class FitSettings(Settings):
     scale: str = setting("auto", "how numbers are scaled", group=_PREPARE)
     encode: str = setting("auto", "how categories become numbers", group=_PREPARE)
     numeric_embedding: str = setting("auto", "how numbers are embedded", group=_PREPARE)
+
+    image_size: Auto | Annotated[int, Field(ge=4, le=2048)] = setting(
+        "auto", "side in pixels that pictures are brought to", group=_PREPARE
+    )
+    augment: Literal["auto", "none"] = setting(
+        "auto", "whether training pictures are varied: moved a little, and mirrored where they have colours",
+        group=_PREPARE,
+    )  # fmt: skip
 
     loss: str = setting("auto", "loss by name", group=_OBJECTIVE)
     target_transform: Literal["none", "auto", "log", "yeo_johnson", "quantile", "logit"] = setting(
@@ -106,7 +118,10 @@ class FitSettings(Settings):
         """What decides, by ``threshold`` or by ``cost``."""
         return as_rule(self.threshold if self.cost is None else {"cost": self.cost})
 
-    members: Count = setting(1, "networks trained at once and averaged", group=_NETWORK)
+    members: Auto | Count = setting(
+        "auto", "networks trained at once and averaged; auto: several for small tables, one for large ones",
+        group=_NETWORK,
+    )  # fmt: skip
     bagging: bool = setting(False, "each member learns from its own bootstrap sample (bagging)", group=_NETWORK)
 
     optimizer: str = setting("auto", "optimizer by name", group=_TRAINING)
@@ -160,6 +175,15 @@ class FitSettings(Settings):
         """The target columns, also when there is one."""
         return [self.target] if isinstance(self.target, str) else list(self.target)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_target(cls, values: Any) -> Any:
+        """Fill in what is predicted where the kind of source says so: of pictures, their sub-folder."""
+        if isinstance(values, dict) and values.get("target") is None:
+            usual = TARGETS.get(source_kind(values.get("data")))
+            return values if usual is None else {**values, "target": usual}
+        return values
+
     @model_validator(mode="after")
     def _fit_together(self) -> FitSettings:
         """Check what no field can say alone."""
@@ -184,7 +208,7 @@ class FitSettings(Settings):
             raise InputError(
                 "the targets must be one or more different columns", f"target={self.target!r}", "name each once"
             )
-        if self.members > 1 and self.workers > 1:
+        if self.members not in ("auto", 1) and self.workers > 1:
             got = f"members={self.members} and workers={self.workers}"
             raise InputError("several workers train one network", got, "set one of them to 1")
         lost = sorted(set(self.targets) & set(self.drop))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from glia.core.errors import InputError
 from glia.core.protocols import Task
+from glia.core.source_kinds import source_kind
 from glia.data import Split, Table, check_target, infer_task, read, split_rows
 from glia.data.preparation import Preparation
+from glia.data.stream import Stream
 from glia.engine.checkpointing import Checkpoints
 from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.choices import choose_members
 from glia.estimators.classifier import Classifier
+from glia.estimators.image_fit import copies, make_image_estimator, read_image_table
 from glia.estimators.regressor import Regressor
 from glia.estimators.settings import FitSettings
 from glia.estimators.stream_table import stream_of
@@ -67,21 +71,22 @@ class TableFit:
         return self.table.take(index), self.y[index]
 
 
-def fit(data: Any, target: str | list[str], **settings: Any) -> Any:
+def fit(data: Any, target: str | list[str] | None = None, **settings: Any) -> Any:
     """Fit a network to a table and return the fitted estimator.
 
     Parameters
     ----------
     data : str, Path, frame, array or Table
-        A file (CSV, Parquet, Arrow, JSON lines), a folder of them, or rows in memory.
-    target : str or list of str
-        The column or columns to predict.
+        A file (CSV, Parquet, Arrow, JSON lines), a folder of them, or rows in memory; or a folder of pictures with a
+        sub-folder per class.
+    target : str or list of str, optional
+        The column or columns to predict; of pictures by default the sub-folder.
     **settings
         Fields of ``FitSettings``: ``epochs=20``, ``roles={"zip": "categorical"}``, ….
 
     Returns
     -------
-    Classifier or Regressor
+    Classifier, Regressor or ImageClassifier
         ``split_`` says which rows it has not seen: ``split_.test``.
 
     Raises
@@ -91,7 +96,8 @@ def fit(data: Any, target: str | list[str], **settings: Any) -> Any:
     """
     seed = settings.pop("random_state", settings.pop("seed", 0))
     path = isinstance(data, str) or hasattr(data, "__fspath__")
-    checked = FitSettings(data=str(data) if path else "rows in memory", target=target, seed=seed, **settings)
+    named: dict[str, Any] = {} if target is None else {"target": target}
+    checked = FitSettings(data=str(data) if path else "rows in memory", seed=seed, **named, **settings)
     return fit_table(checked, data).estimator
 
 
@@ -107,20 +113,9 @@ def fit_table(
     start = time.perf_counter()
     method = split_method(settings)
     say(f"reading {settings.data}")
-    roles: dict[str, str] = dict(settings.roles)
-    roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
-    stream = stream_of(settings, source)
-    if stream is not None:
-        say("the rows stay on disk: looking through them once")
-        table = stream.survey().table
-    else:
-        table = read(
-            settings.data if source is None else source,
-            target=settings.target,
-            roles=roles,
-            drop=settings.drop,
-            limit=settings.max_rows,
-        )
+    pictures = source_kind(settings.data if source is None else source) == "images"
+    stream = None if pictures else stream_of(settings, source)
+    table = read_image_table(settings, source) if pictures else _read_table(settings, source, stream, say)
     y, task = targets(table, settings)
     if not table.schema.inputs():
         why = "; ".join(f"{column.name}: {column.reason}" for column in table.schema.columns[:6])
@@ -130,26 +125,18 @@ def fit_table(
             "a fit needs at least 10 rows with a target", f"{len(table)} in {table.name}", "give more rows"
         )
     weight = None if settings.weight is None else weights(table.frame[settings.weight])
-    split = (
-        stream.survey().split
-        if stream is not None
-        else split_rows(
-            table,
-            y=y if y.ndim == 1 else None,
-            task=task if y.ndim == 1 else None,
-            method=method,
-            group=settings.group,
-            time=settings.time,
-            test_fraction=settings.test_fraction,
-            validation_fraction=settings.validation_fraction,
-            random_state=settings.seed,
-        )
-    )
+    split = stream.survey().split if stream is not None else _split(settings, table, y, task, method)
+    if pictures:
+        split = replace(split, duplicates=copies(table, split.train, split.valid, split.test))
     read_seconds = time.perf_counter() - start
-    estimator = make_estimator(settings, task, verbose).set_params(checkpoint=checkpoint)
+    make = make_image_estimator if pictures else make_estimator
+    estimator = make(settings, task, verbose).set_params(checkpoint=checkpoint)
+    if stream is None and not pictures and method == "random":
+        split = folded(split, estimator)
     streamed = None if stream is None else int(stream.survey().counts.sum())
     found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed)
-    say(f"training on {found.counts['train']:,} rows, {len(table.schema.inputs())} columns ({task})")
+    what = "pictures" if pictures else f"rows, {len(table.schema.inputs())} columns"
+    say(f"training on {found.counts['train']:,} {what} ({task})")
     start = time.perf_counter()
     if stream is not None:
         estimator.fit(stream)
@@ -161,6 +148,53 @@ def fit_table(
     estimator.split_, estimator.target_name_ = split, settings.target
     found.timings["fit"] = time.perf_counter() - start
     return found
+
+
+def folded(split: Split, estimator: Any) -> Split:
+    """Return a split whose validation rows are training rows, where every network holds out a fold of its own."""
+    whole = np.union1d(split.train, split.valid)
+    several = choose_members(estimator.get_params(deep=False), len(whole)) > 1
+    own = estimator.members == "auto" and not estimator.bootstrap and getattr(estimator, "balance", "none") == "none"
+    judged = len(split.valid) > 0 and estimator.early_stopping is not False
+    return replace(split, train=whole, valid=whole[:0]) if own and several and judged else split
+
+
+def _read_table(settings: FitSettings, source: Any, stream: Stream | None, say: Callable[[str], None]) -> Table:
+    """Return the rows, of a stream a sample of them."""
+    roles: dict[str, str] = dict(settings.roles)
+    roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
+    if stream is not None:
+        say("the rows stay on disk: looking through them once")
+        table = stream.survey().table
+    else:
+        table = read(
+            settings.data if source is None else source,
+            target=settings.target,
+            roles=roles,
+            drop=settings.drop,
+            limit=settings.max_rows,
+        )
+    if table.schema.names("image"):
+        got = f"the column {table.schema.names('image')[0]!r} of a table"
+        raise InputError("pictures to learn from must lie in a folder per class", got, "hand in the folder")
+    return table
+
+
+def _split(
+    settings: FitSettings, table: Table, y: NDArray[Any], task: Task, method: Literal["random", "group", "time"]
+) -> Split:
+    """Return how the rows are divided."""
+    return split_rows(
+        table,
+        y=y if y.ndim == 1 else None,
+        task=task if y.ndim == 1 else None,
+        method=method,
+        group=settings.group,
+        time=settings.time,
+        test_fraction=settings.test_fraction,
+        validation_fraction=settings.validation_fraction,
+        random_state=settings.seed,
+    )
 
 
 def weights(column: pl.Series) -> NDArray[np.float64]:
@@ -264,7 +298,7 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
         "epochs": settings.epochs, "validation_fraction": settings.validation_fraction,
         "early_stopping": "auto" if settings.early_stopping is True else settings.early_stopping,
         "effort": settings.effort, "precision": settings.precision, "device": settings.device,
-        "random_state": settings.seed, "verbose": verbose, "members": settings.members,
+        "random_state": settings.seed, "verbose": verbose, "members": settings.members if settings.workers == 1 else 1,
         "bootstrap": settings.bagging,
     }  # fmt: skip
     if task != "regression":

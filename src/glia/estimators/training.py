@@ -16,6 +16,7 @@ from glia.core.errors import InputError
 from glia.core.hardware import choose_threads, threads
 from glia.core.protocols import Task
 from glia.core.seeds import seeded
+from glia.engine.augmented import AugmentedRows
 from glia.engine.callbacks import Callback, EarlyStopping
 from glia.engine.checkpointing import Checkpointing, as_checkpoints
 from glia.engine.distributed.teamed import teamed
@@ -105,9 +106,10 @@ def train_network(
         raise InputError("precision must be auto, float32 or bfloat16", f"precision={precision!r}")
     stopping = EarlyStopping(choices.patience)
     kept = keeping(checkpoint, network, objective, choices, (train, valid), f"{seed} {precision}")
+    mixing = train.mixing if isinstance(train, AugmentedRows) else None
     trainer = Trainer(
         network,
-        objective.loss,
+        objective.loss if mixing is None else mixing.loss(objective.loss),
         optimizer or choices.optimizer.make(network, choices.lr),
         epochs=choices.epochs,
         batch_size=choices.batch_size,

@@ -1,4 +1,4 @@
-"""What a network consists of: layers, output shapes, parameters."""
+"""What a network consists of: layers, output shapes, parameters, multiply-adds and receptive fields."""
 
 from __future__ import annotations
 
@@ -11,16 +11,35 @@ from torch import Tensor, nn
 from glia.core.results import Result, Table
 from glia.nn.hooks import watching
 from glia.nn.modes import evaluating
+from glia.nn.multiply_adds import multiply_adds
+from glia.nn.receptive_field import tracing_fields
 
 
 @dataclass(frozen=True)
 class LayerDescription(Result):
-    """One layer: its name, class, output shape without the batch, and parameters of its own."""
+    """One layer.
+
+    Parameters
+    ----------
+    name, kind : str
+        Its path in the network and its class.
+    output_shape : tuple of int
+        Without the batch.
+    parameters : int
+        Of its own.
+    multiply_adds : int
+        For one row: products of weights that are added up.
+    receptive_field : tuple of int or None
+        Positions of the input that one value of the output sees, for images (height, width), for series (steps,);
+        ``None`` where rows have no positions, or where it is not known.
+    """
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
+    multiply_adds: int = 0
+    receptive_field: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,18 +63,33 @@ class NetworkDescription(Result):
     trainable: int
     bytes: int
 
+    @property
+    def multiply_adds(self) -> int:
+        """Products that are added up for one row, by all layers; of a layer that runs several times, of one run."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
     def summary(self) -> str:
         """Return the size in one sentence."""
         frozen = "" if self.trainable == self.parameters else f", {self.trainable:,} of them trainable"
-        return f"{len(self.layers)} layers, {self.parameters:,} parameters{frozen}, {self.bytes / 1e6:.3g} MB."
+        work = f"{self.multiply_adds:,} multiply-adds per row"
+        return f"{len(self.layers)} layers, {self.parameters:,} parameters{frozen}, {self.bytes / 1e6:.3g} MB, {work}."
 
     def tables(self) -> list[Table]:
-        """Return one row per layer."""
+        """Return one row per layer; receptive fields where there are any."""
+        names = ["layer", "type", "output shape", "parameters", "multiply-adds"]
+        fields = any(layer.receptive_field for layer in self.layers)
         rows = tuple(
-            (layer.name, layer.kind, " × ".join(map(str, layer.output_shape)), layer.parameters)
+            (
+                layer.name,
+                layer.kind,
+                " × ".join(map(str, layer.output_shape)),
+                layer.parameters,
+                layer.multiply_adds,
+                *([" × ".join(map(str, layer.receptive_field or ()))] if fields else []),
+            )
             for layer in self.layers
         )
-        return [Table("Layers", ("layer", "type", "output shape", "parameters"), rows)]
+        return [Table("Layers", tuple(names + ["receptive field"] * fields), rows)]
 
 
 def count_parameters(network: nn.Module, *, trainable_only: bool = False) -> int:
@@ -82,10 +116,12 @@ def describe_network(network: nn.Module, shape: Sequence[int]) -> NetworkDescrip
     def note(name: str, module: nn.Module, x: Tensor | None, output: Tensor | None) -> None:
         size = () if output is None else tuple(output.shape[1:])
         own = sum(p.numel() for p in module.parameters(recurse=False))
-        found.setdefault(name, LayerDescription(name, type(module).__name__, size, own))
+        work, sees = multiply_adds(module, x, output), tracer.of(output)
+        found.setdefault(name, LayerDescription(name, type(module).__name__, size, own, work, sees))
 
-    with evaluating(network), torch.no_grad(), watching(network, note):
-        network(torch.zeros(2, *shape, device=next((p.device for p in network.parameters()), None)))
+    rows = torch.zeros(2, *shape, device=next((p.device for p in network.parameters()), None))
+    with evaluating(network), watching(network, note), tracing_fields(rows) as tracer:
+        network(rows)
     kept = [*network.parameters(), *network.buffers()]
     return NetworkDescription(
         tuple(found.values()),

@@ -9,14 +9,32 @@ from torch import nn
 from glia.core.errors import InputError, ModelFileError
 from glia.core.protocols import NetworkSpec
 from glia.core.registry import Registry
+from glia.nn.convnet import ConvNet
 from glia.nn.custom import ADVICE, CustomNetwork
+from glia.nn.lenet import LeNet
 from glia.nn.linear import Linear
 from glia.nn.mlp import MLP
+from glia.nn.recurrent import GRU, LSTM, RNN
+from glia.nn.resnet import ResNet
+from glia.nn.sequence_transformer import SequenceTransformer
 from glia.nn.spec import Spec
+from glia.nn.tcn import TCN
+from glia.nn.vgg import VGG
+from glia.nn.vision_transformer import VisionTransformer
 
 networks: Registry[type[Spec]] = Registry("network")
 networks.register("mlp")(MLP)
 networks.register("linear", "logistic")(Linear)
+networks.register("rnn", "elman")(RNN)
+networks.register("gru")(GRU)
+networks.register("lstm")(LSTM)
+networks.register("tcn")(TCN)
+networks.register("sequence_transformer")(SequenceTransformer)
+networks.register("convnet", "cnn")(ConvNet)
+networks.register("lenet")(LeNet)
+networks.register("vgg")(VGG)
+networks.register("resnet")(ResNet)
+networks.register("vision_transformer", "vit")(VisionTransformer)
 
 
 def as_network(network: Any = "auto") -> NetworkSpec:

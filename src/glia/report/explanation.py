@@ -16,6 +16,7 @@ from glia.report import words
 from glia.report.charts import Bar, Chart, bar_chart
 from glia.report.charts.beeswarm import Swarm, beeswarm_chart
 from glia.report.charts.waterfall import Step, waterfall_chart
+from glia.report.effects import effect_chart
 from glia.report.page import Section, environment, fill
 
 MOST_FEATURES, MOST_POINTS, MOST_STEPS = 20, 200, 8
@@ -121,7 +122,8 @@ def render_explanation(record: Mapping[str, Any]) -> str:
     Parameters
     ----------
     record : mapping
-        What ``explanation_record`` gave, and ``name``, ``files`` and ``command`` where they are known.
+        What ``explanation_record`` gave, and ``name``, ``files``, ``command`` and ``effects`` (what ``leading_effects``
+        gave) where they are known.
     """
     return fill("explain.html.j2", verdict=_verdict(record), keys=_keys(record), **_parts(record))
 
@@ -132,6 +134,7 @@ def _parts(record: Mapping[str, Any]) -> dict[str, Any]:
         "e": Section(data),
         "title": NAMES.get(str(data["method"]), str(data["method"]).replace("_", " ").capitalize()),
         "charts": [chart for chart in (_bars(data), _swarm(data)) if chart is not None],
+        "effects": [effect_chart(one, f"effect-{i}") for i, one in enumerate(data.get("effects") or [])],
         "falls": [_waterfall(data, one) for one in data["shown"]],
         "checks": tuple((name, figure) for name, figure in data["checks"].items()),
     }

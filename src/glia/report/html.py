@@ -116,7 +116,7 @@ def _scores(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hardest(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hardest rows, with the columns that matter most first."""
-    keys = ("row", "truth", "prediction", "confidence", "loss", "values")
+    keys = ("row", "truth", "prediction", "confidence", "loss", "values", "picture")
     rows = [{key: row.get(key) for key in keys} for row in data.get("hardest") or []]
     order = [str(i.get("column")) for i in data.get("importance") or []]
     columns = list(dict.fromkeys(name for row in rows for name in (row["values"] or {})))

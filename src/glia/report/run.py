@@ -27,17 +27,21 @@ from glia.engine.distributed.place import place
 from glia.engine.distributed.settings import sharing
 from glia.engine.intervals import Every, read_interval
 from glia.estimators.baselines import Baseline, fit_baselines
+from glia.estimators.image_fit import FILE, classic_columns
 from glia.estimators.persist import save
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import TableFit, fit_table
+from glia.explain.checks import quick_check
 from glia.explain.permutation import permutation_importance
 from glia.explain.shap import shap
 from glia.nn import describe_network
 from glia.objectives import coverage, evaluate, metrics, metrics_for, paired_difference, primary_metric, reliability
 from glia.objectives.evaluation import EvaluationResult
+from glia.report.effects import leading_effects
 from glia.report.evidence import curves, data_profile, decided, hardest_rows, weak_groups
 from glia.report.explanation import explanation_record
 from glia.report.html import render
+from glia.report.pictures import with_pictures
 from glia.report.run_folder import OUTPUTS, RunFolder
 from glia.report.verdict import verdict
 
@@ -164,7 +168,14 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
     estimator, table, split = fitted.estimator, fitted.table, fitted.split
     description = describe_network(estimator.network_, estimator.layout_.shape)
     layers = [
-        {"name": one.name, "type": one.kind, "output": list(one.output_shape), "parameters": one.parameters}
+        {
+            "name": one.name,
+            "type": one.kind,
+            "output": list(one.output_shape),
+            "parameters": one.parameters,
+            "multiply_adds": one.multiply_adds,
+            "field": None if one.receptive_field is None else list(one.receptive_field),
+        }
         for one in description.layers
     ]
     info = {
@@ -188,6 +199,7 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         "network": {
             "name": type(estimator.network_).__name__,
             "parameters": description.parameters,
+            "multiply_adds": description.multiply_adds,
             "layers": layers,
             "text": repr(estimator.spec_),
         },
@@ -237,13 +249,13 @@ def _against_classic(
 ) -> dict[str, Any]:
     task, estimator = fitted.task, fitted.estimator
     seen = np.sort(np.concatenate([fitted.split.train, fitted.split.valid]))  # they need no validation rows
-    inputs = list(fitted.table.schema.inputs())
+    train, test, roles = _classic_rows(fitted, seen)
     found = fit_baselines(
         task,
-        fitted.table.take(seen).frame.select(inputs),
+        train,
         fitted.y[seen],
-        fitted.table.take(fitted.split.test).frame.select(inputs),
-        roles={name: fitted.table.schema.role(name) for name in inputs},
+        test,
+        roles=roles,
         sample_weight=None if fitted.weight is None else fitted.weight[seen],
         random_state=settings.seed,
     )
@@ -272,6 +284,18 @@ def _against_classic(
     return {"baselines": listed, "comparison": comparison}
 
 
+def _classic_rows(fitted: TableFit, seen: NDArray[Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Return training rows, test rows and the roles of their columns, as classic models take them."""
+    frames = [fitted.table.take(index).frame for index in (seen, fitted.split.test)]
+    pictures = fitted.table.schema.names("image")
+    if pictures:
+        train, test, roles = classic_columns(*(frame[pictures[0]].to_list() for frame in frames))
+        return train, test, dict(roles)
+    inputs = list(fitted.table.schema.inputs())
+    train, test = (frame.select(inputs) for frame in frames)
+    return train, test, {name: fitted.table.schema.role(name) for name in inputs}
+
+
 def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any, y: NDArray[Any]) -> dict[str, Any]:
     task, estimator = fitted.task, fitted.estimator
     found: dict[str, Any] = {}
@@ -279,22 +303,31 @@ def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any
     names = settings.targets if task in ("regression", "multilabel") else estimator.classes_.tolist()
     found["curves"] = curves(task, y, network.prediction, network.probability, names)
     losses = _row_losses(task, estimator, network, y)
+    shown = [*inputs, *(name for name in (FILE,) if fitted.table.schema.names("image"))]
     found["hardest"] = hardest_rows(
-        rows.frame.select(inputs), y, network.prediction, network.probability, losses, rows=fitted.split.test
+        rows.frame.select(shown), y, network.prediction, network.probability, losses, rows=fitted.split.test
     )
     judged = network.prediction == y if task in ("binary", "multiclass") else losses
-    found["weak_groups"] = weak_groups(rows.frame.select(inputs), judged, fitted.table.schema.to_dict())
+    pictures = fitted.table.schema.names("image")
+    if pictures:  # neither columns to shuffle nor values to group by: what can be looked at are the pictures themselves
+        found["hardest"] = with_pictures(found["hardest"], pictures[0])
+    else:
+        found["weak_groups"] = weak_groups(rows.frame.select(inputs), judged, fitted.table.schema.to_dict())
     if task == "regression":
         found["intervals"] = _intervals(estimator, rows, y, settings.coverage)
     elif network.probability is not None:
         found["calibration"] = _calibration(estimator, rows, y, network.probability)
+    if pictures:
+        return found
     if settings.importance_repeats >= 2:
         found["importance"] = _importance(fitted, settings, rows, y, inputs)
     if settings.importance_repeats and settings.explain_rows >= 2:
         background = fitted.table.take(fitted.split.train[:_BACKGROUND_ROWS]).frame.select(inputs)
         asked = rows.frame.select(inputs).head(settings.explain_rows)
         shares = shap(estimator, asked, background=background, random_state=settings.seed)
-        found["explanation"] = explanation_record(shares)
+        shares = quick_check(estimator, asked, shares, background=background)
+        effects = leading_effects(estimator, rows.frame.select(inputs), shares)
+        found["explanation"] = {**explanation_record(shares), "effects": effects}
     return found
 
 

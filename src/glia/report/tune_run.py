@@ -14,6 +14,7 @@ from glia.core.files import write_json, write_text
 from glia.core.seeds import derive
 from glia.core.toml import value_text
 from glia.data import Split, Table, read, split_rows
+from glia.estimators.choices import FOLDED_ROWS, MEMBERS
 from glia.estimators.persist import save
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import TableFit, fit_table, make_estimator, split_method, targets, weights
@@ -98,7 +99,7 @@ def tune_run(
     files = {"study": str(study), "space": str(folder / "space.toml")}
     write_text(folder / "space.toml", found.to_toml(descriptions(), HEADING))
     if result.best is not None:
-        best = settings.fit_settings(**result.best_settings)
+        best = settings.fit_settings(**result.best_settings, members=_members(settings, len(split.train)))
         files["settings"] = str(folder / "settings.toml")
         write_text(folder / "settings.toml", best.to_toml())
         if result.stopped != "interrupted":
@@ -159,7 +160,7 @@ def _problem(settings: TuneSettings) -> tuple[Problem, Split]:
         words = f"{settings.folds} folds of {len(inside):,} rows"
 
     def make(chosen: dict[str, Any]) -> Any:
-        return make_estimator(settings.fit_settings(**chosen), task)
+        return make_estimator(settings.fit_settings(**chosen, members=1), task)
 
     rows: Table = table.take(inside)
     return Problem(make, searchable(), rows, y[inside], weight, folds, words), split
@@ -176,6 +177,12 @@ def _space(settings: TuneSettings, given: str | None, rows: int) -> Space:
         got = f"{both[0]!r} in {given!r} and in the settings"
         raise InputError("a setting is either given or searched", got, "leave one of them away")
     return space
+
+
+def _members(settings: TuneSettings, rows: int) -> int | str:
+    """Return how many networks of the best settings are fitted: as many as of Glia's own choice."""
+    several = settings.members == "auto" and rows <= FOLDED_ROWS and settings.workers == 1
+    return MEMBERS[settings.effort] if several else settings.members
 
 
 def _described(settings: TuneSettings) -> dict[str, str]:

@@ -332,7 +332,7 @@ def _estimator(given: Any) -> Any:
     if isinstance(given, str):
         if given not in TASKS:
             raise InputError("a task must be a known one", repr(given), near(given, TASKS))
-        return make_estimator(FitSettings(data="rows in memory", target="y"), given)  # type: ignore[arg-type]  # see TASKS
+        return make_estimator(FitSettings(data="rows in memory", target="y", members=1), given)  # type: ignore[arg-type]  # see TASKS
     if isinstance(given, type) or not hasattr(given, "get_params") or not hasattr(given, "fit"):
         raise InputError("what is tuned must be a task or an estimator", repr(given)[:80], "e.g. glia.Classifier()")
     return clone(given)

@@ -31,7 +31,7 @@ THRESHOLDS: dict[str, tuple[str, float, str]] = {
 }
 """Check → on which side of which figure it speaks against an explanation, and what is said then."""
 
-_ROUGH = 1e-3
+ROUGH = 1e-3
 """Tolerance of the methods that an explanation is compared with."""
 
 
@@ -88,14 +88,18 @@ def check(
     if len(result.values) > rows:
         X = X[:rows]
     if "tolerance" in inspect.signature(run).parameters:  # checks run the method many times and need no last digit
-        options["tolerance"] = max(_ROUGH, float(options.get("tolerance", _ROUGH)))
+        options["tolerance"] = max(ROUGH, float(options.get("tolerance", ROUGH)))
     few = run(predictor, X, **options)
     checks = _measure(predictor, X, few, (run, options), background, random_state)
     alike = _agreement(predictor, X, few, run, against, options)
     if alike is not None:
         checks["agreement"] = alike
-    warnings = tuple(text for name, (side, limit, text) in THRESHOLDS.items() if _speaks(checks, name, side, limit))
-    return replace(result, checks={**result.checks, **checks}, warnings=(*result.warnings, *warnings))
+    return replace(result, checks={**result.checks, **checks}, warnings=(*result.warnings, *found_wanting(checks)))
+
+
+def found_wanting(checks: dict[str, float]) -> tuple[str, ...]:
+    """Return what measured checks say against an explanation, by ``THRESHOLDS``."""
+    return tuple(text for name, (side, limit, text) in THRESHOLDS.items() if _speaks(checks, name, side, limit))
 
 
 def _speaks(checks: dict[str, float], name: str, side: str, limit: float) -> bool:
@@ -146,7 +150,7 @@ def _agreement(
         if other is run:
             continue
         known = inspect.signature(other).parameters
-        wanted: dict[str, Any] = {**shared, "tolerance": _ROUGH}
+        wanted: dict[str, Any] = {**shared, "tolerance": ROUGH}
         given = {key: value for key, value in wanted.items() if key in known}
         try:
             told = other(predictor, X, **given)

@@ -4,6 +4,7 @@ from glia.report.charts.bars import Bar, bar_chart, interval_chart
 from glia.report.charts.base import Chart
 from glia.report.charts.confusion import confusion_chart
 from glia.report.charts.differences import difference_chart
+from glia.report.charts.forecast import forecast_chart
 from glia.report.charts.histogram import histogram_chart, miniature
 from glia.report.charts.line import Series, line_chart
 from glia.report.charts.reliability import reliability_chart
@@ -19,6 +20,7 @@ __all__ = [
     "bar_chart",
     "confusion_chart",
     "difference_chart",
+    "forecast_chart",
     "histogram_chart",
     "interval_chart",
     "line_chart",

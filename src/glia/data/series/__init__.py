@@ -1,0 +1,24 @@
+"""Sequences and series: what users hand in, checked, and prepared as tensors."""
+
+from glia.data.series.sequence_preparation import LONGEST, SequencePreparation
+from glia.data.series.sequences import Sequences, as_sequences, sequences_of
+from glia.data.series.series_table import SeriesTable, as_series
+from glia.data.series.time_steps import Step
+from glia.data.series.window_preparation import WindowPreparation
+from glia.data.series.windows import Gatherer, Windows, describe_table, seasonal_scale
+
+__all__ = [
+    "LONGEST",
+    "Gatherer",
+    "SequencePreparation",
+    "Sequences",
+    "SeriesTable",
+    "Step",
+    "WindowPreparation",
+    "Windows",
+    "as_sequences",
+    "as_series",
+    "describe_table",
+    "seasonal_scale",
+    "sequences_of",
+]

@@ -1,0 +1,208 @@
+"""From sequences to one float32 tensor (N, T, C + 1): scaled, gaps filled in and marked, padded and masked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from glia.core.errors import InputError, ModelFileError
+from glia.core.layout import Layout
+from glia.data.series.sequences import Floats, Sequences, as_sequences
+
+SCALES = ("standard", "per_series", "none")
+LONGEST = 2048
+"""Steps of a sequence that "auto" keeps at most: the last ones."""
+VERSION = 1
+_FAR = 1e4
+
+
+class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
+    """How sequences become tensors.
+
+    Parameters
+    ----------
+    max_length : "auto" or int
+        Steps T of a prepared sequence. "auto" is the longest of the training sequences, at most 2,048. Shorter ones are
+        padded, of longer ones the last steps are kept.
+    scale : {"standard", "per_series", "none"}
+        "standard": by mean and deviation of each channel over the real steps of the training sequences; "per_series":
+        each sequence by its own, which leaves its form; "none".
+
+    Attributes
+    ----------
+    layout_ : Layout
+        Of shape (T, C + I + 1): channels, indicators (1 where a value is missing) of those channels that have gaps in
+        training, and the mask (1 at real steps, 0 at padding, which comes last).
+    length_ : int
+        T.
+    channels_ : tuple of str
+
+    Notes
+    -----
+    A missing value takes the last known one of its sequence, and the channel's mean before there is any: what comes
+    later is not used.
+    """
+
+    layout_: Layout
+    length_: int
+    channels_: tuple[str, ...]
+    _mean: Floats
+    _std: Floats
+    _gaps: NDArray[np.intp]
+
+    def __init__(self, max_length: int | str = "auto", scale: str = "standard") -> None:
+        self.max_length, self.scale = max_length, scale
+
+    def fit(self, X: Any, y: Any = None) -> SequencePreparation:
+        """Learn length, means and deviations from training sequences (what ``as_sequences`` takes).
+
+        Raises
+        ------
+        InputError
+            If a setting or the sequences cannot be used.
+        """
+        sequences = as_sequences(X)
+        return self.fit_dense(sequences.dense(self.steps_for(sequences)), sequences.channels)
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Return sequences as a contiguous float32 array (N, T, C + I + 1); always finite.
+
+        Raises
+        ------
+        InputError
+            If the channels are not as many as in training.
+        """
+        check_is_fitted(self, "layout_")
+        return self.transform_dense(self.check(as_sequences(X)).dense(self.length_))
+
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
+        """Learn from training sequences and return them prepared."""
+        return self.fit(X).transform(X)
+
+    def steps_for(self, sequences: Sequences) -> int:
+        """Return T for training sequences.
+
+        Raises
+        ------
+        InputError
+            If ``max_length`` is not "auto" or a whole number of at least 1.
+        """
+        wanted = self.max_length
+        if wanted == "auto":
+            return int(min(sequences.lengths.max(), LONGEST))
+        if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or wanted < 1:
+            got = f"max_length={wanted!r}"
+            raise InputError("max_length must be 'auto' or a whole number of at least 1", got)
+        return int(wanted)
+
+    def check(self, sequences: Sequences) -> Sequences:
+        """Return the sequences, or raise an ``InputError`` unless they have the channels of training."""
+        if sequences.values.shape[1] != len(self.channels_):
+            got = f"{sequences.values.shape[1]} channels instead of {len(self.channels_)}"
+            raise InputError("sequences must have the channels that were fitted", got)
+        return sequences
+
+    def fit_dense(self, dense: Floats, channels: tuple[str, ...] | None = None) -> SequencePreparation:
+        """Learn from an array (N, T, C + 1) with the mask as last channel and NaN for missing values."""
+        if self.scale not in SCALES:
+            raise InputError(f"scale must be one of {', '.join(SCALES)}", f"scale={self.scale!r}")
+        self.length_, count = dense.shape[1], dense.shape[2] - 1
+        self.channels_ = channels or tuple(f"x{i}" for i in range(count))
+        real = dense[..., -1] > 0.5
+        values = dense[real][:, :count]  # (S, C)
+        known = np.isfinite(values)
+        self._gaps = np.flatnonzero(~known.all(axis=0))
+        self._mean, self._std = _moments(values, known)
+        if self.scale == "none":
+            self._mean, self._std = np.zeros(count), np.ones(count)
+        self.layout_ = Layout((self.length_, count + len(self._gaps) + 1))
+        return self
+
+    def transform_dense(self, dense: Floats) -> NDArray[np.float32]:
+        """Return what ``transform`` does for an array as ``fit_dense`` takes it."""
+        real = dense[..., -1] > 0.5
+        values = np.where(real[..., None], dense[..., :-1], np.nan)  # padding is not known either
+        known = np.isfinite(values)
+        if self.scale == "per_series":
+            mean, std = _own_moments(values, known)
+        else:
+            mean, std = self._mean, self._std
+        scaled = np.clip((values - mean) / std, -_FAR, _FAR)
+        scaled = _carried(scaled, known)
+        gaps = (~known[..., self._gaps]) & real[..., None]
+        parts = (np.where(real[..., None], scaled, 0.0), gaps, real[..., None])
+        return np.ascontiguousarray(np.concatenate(parts, axis=2, dtype=np.float32))
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return all that was learned as plain JSON data and named arrays; neither holds code."""
+        check_is_fitted(self, "layout_")
+        length = self.max_length if self.max_length == "auto" else int(self.max_length)
+        state = {
+            "version": VERSION,
+            "params": {"max_length": length, "scale": self.scale},
+            "length": self.length_,
+            "channels": list(self.channels_),
+        }
+        return state, {"mean": self._mean, "std": self._std, "gaps": self._gaps.astype(np.int64)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SequencePreparation:
+        """Rebuild what ``to_state`` gave: its ``transform`` gives the same bits.
+
+        Raises
+        ------
+        ModelFileError
+            If the state is of another version, incomplete or contradicts itself.
+        """
+        if state.get("version") != VERSION:
+            must = f"the preparation must have the format version {VERSION}"
+            raise ModelFileError(must, f"version={state.get('version')!r}", "use the release of Glia that wrote it")
+        made = cls(**state["params"])
+        made.length_, made.channels_ = int(state["length"]), tuple(map(str, state["channels"]))
+        count = len(made.channels_)
+        made._mean, made._std = (np.asarray(arrays[name], dtype=np.float64) for name in ("mean", "std"))
+        made._gaps = np.asarray(arrays["gaps"], dtype=np.intp)
+        fits = made._mean.shape == made._std.shape == (count,) and made._gaps.ndim == 1
+        sound = np.isfinite(made._mean).all() and (made._std > 0).all() and np.isfinite(made._std).all()
+        if not (fits and sound and set(made._gaps.tolist()) <= set(range(count)) and made.length_ >= 1):
+            raise ModelFileError("the parts of a preparation must fit together", f"{count} channels")
+        made.layout_ = Layout((made.length_, count + len(made._gaps) + 1))
+        return made
+
+
+def _moments(values: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return mean and deviation of each channel over known values (S, C); 0 and 1 where there are none or one."""
+    count = np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, values, 0.0)
+    mean = filled.sum(axis=0) / count
+    std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
+    return mean, _real(std, mean)
+
+
+def _own_moments(values: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return the same of each sequence, (N, 1, C)."""
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    mean = np.where(known, values, 0.0).sum(axis=1, keepdims=True) / count
+    std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / count)
+    return mean, _real(std, mean)
+
+
+def _real(std: Floats, mean: Floats) -> Floats:
+    """Return deviations, 1 where they are nothing but rounding."""
+    return np.where(std > 1e-12 * np.maximum(np.abs(mean), math.sqrt(np.finfo(np.float64).tiny)), std, 1.0)
+
+
+def _carried(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Return values (N, T, C) in which an unknown one is the last known before it, and 0 where there is none."""
+    if known.all():
+        return values
+    place = np.where(known, np.arange(values.shape[1])[None, :, None], -1)
+    last = np.maximum.accumulate(place, axis=1)
+    carried = np.take_along_axis(values, np.maximum(last, 0), axis=1)
+    return np.where(last >= 0, carried, 0.0)

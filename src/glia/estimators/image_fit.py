@@ -1,0 +1,151 @@
+"""From a folder of pictures to what a run needs of it: a table of paths, an estimator, columns for classic models."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+from glia.core.errors import InputError
+from glia.core.protocols import Task
+from glia.data import Column, Finding, Schema, Table
+from glia.data.images import ImageFolder, ImagePreparation, read_image_folder
+from glia.data.images.folder import MOST_NAMED
+from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.image_classifier import ImageClassifier
+from glia.estimators.image_inputs import COLUMN
+from glia.estimators.image_regressor import ImageRegressor
+from glia.estimators.settings import FitSettings
+from glia.objectives import Objective
+
+FILE = "file"
+_FOR_TABLES = ("hidden", "activation", "norm", "dropout", "impute", "scale", "encode", "numeric_embedding")
+_THUMBNAIL, _COMPONENTS = 16, 50
+
+
+def read_image_table(settings: FitSettings, source: Any = None) -> Table:
+    """Return a folder of pictures as a table of paths and classes.
+
+    Raises
+    ------
+    InputError
+        If pictures do not lie in one sub-folder per class, or settings are for tables.
+    """
+    for name in ("group", "time", "weight"):
+        if getattr(settings, name) is not None:
+            raise InputError(f"{name} names a column of a table", f"{name}={getattr(settings, name)!r}", "leave it out")
+    folder = read_image_folder(settings.data if source is None else source, limit=settings.max_rows)
+    loose = sum(not name for name in folder.classes)
+    if loose:
+        raise InputError(
+            "pictures to learn from must lie in one sub-folder per class",
+            f"{loose} of {len(folder)} directly in {str(folder.root)!r}",
+            "sort them into folders that are named after their classes",
+        )
+    if len(settings.targets) != 1:
+        raise InputError("pictures in folders have one target", f"target={settings.target!r}", "leave --target away")
+    return _table(folder, settings.targets[0])
+
+
+def _table(folder: ImageFolder, target: str) -> Table:
+    frame = pl.DataFrame({FILE: folder.names, COLUMN: folder.paths, target: folder.classes})
+    many, classes = len(folder), len(set(folder.classes))
+    columns = (
+        Column(FILE, "ignored", "String", "name of the picture", 0, many),
+        Column(COLUMN, "image", "String", "path of the picture", 0, many, note=_note(folder)),
+        Column(target, "target", "String", "name of the sub-folder", 0, classes),
+    )
+    return Table(frame, Schema(columns, _findings(folder, target), many), folder.root.resolve().name)
+
+
+def _note(folder: ImageFolder) -> str:
+    sizes = np.array([(one.height, one.width) for one in folder.pictures])
+    low, high = sizes.min(axis=0), sizes.max(axis=0)
+    grey = sum(one.grey for one in folder.pictures)
+    if (low == high).all():
+        said = f"all {low[0]} × {low[1]} pixels"
+    else:
+        said = f"{low[0]} × {low[1]} to {high[0]} × {high[1]} pixels"
+    return f"{said}; {grey:,} of {len(folder):,} without colours"
+
+
+def _findings(folder: ImageFolder, target: str) -> tuple[Finding, ...]:
+    found = [
+        Finding("broken-picture", COLUMN, f"{name} could not be read and was left out: {why}.")
+        for name, why in folder.broken[:MOST_NAMED]
+    ]
+    if len(folder.broken) > MOST_NAMED:
+        more = len(folder.broken) - MOST_NAMED
+        found.append(Finding("broken-picture", COLUMN, f"{more} more files could not be read and were left out."))
+    moving = sum(one.frames > 1 for one in folder.pictures)
+    if moving:
+        text = f"{moving:,} pictures have several frames or pages; the first one is used."
+        found.append(Finding("several-frames", COLUMN, text, "info"))
+    names, counts = np.unique(folder.classes, return_counts=True)
+    rare = [f"{name} ({count})" for name, count in zip(names.tolist(), counts.tolist(), strict=True) if count < 5]
+    if rare:
+        shown = ", ".join(rare[:MOST_NAMED])
+        found.append(Finding("rare-class", target, f"Classes with fewer than five pictures: {shown}."))
+    return tuple(found)
+
+
+def copies(table: Table, train: NDArray[Any], valid: NDArray[Any], test: NDArray[Any]) -> int:
+    """Return how many validation and test pictures are, byte for byte, also among those learned from before them."""
+    content = np.array([hashlib.blake2b(Path(p).read_bytes(), digest_size=16).hexdigest() for p in table.frame[COLUMN]])
+    in_valid = np.isin(content[valid], content[train])
+    in_test = np.isin(content[test], content[np.concatenate([train, valid])])
+    return int(in_valid.sum() + in_test.sum())
+
+
+def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
+    """Return an unfitted estimator of pictures with the settings of a run.
+
+    Raises
+    ------
+    InputError
+        If settings are for tables.
+    """
+    defaults = FitSettings.model_fields
+    wrong = [name for name in _FOR_TABLES if getattr(settings, name) != defaults[name].default]
+    if wrong:
+        got = ", ".join(f"{name}={getattr(settings, name)!r}" for name in wrong)
+        raise InputError("these settings are for tables", got, "leave them away; --network names a family for pictures")
+    optimizer: Any = settings.optimizer
+    if settings.weight_decay != "auto":
+        name = "adamw" if optimizer == "auto" else optimizer
+        optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
+    common = {
+        "network": settings.network, "augment": settings.augment, "optimizer": optimizer,
+        "preparation": "auto" if settings.image_size == "auto" else ImagePreparation(size=int(settings.image_size)),
+        "objective": Objective(settings.loss, l1=settings.l1, l2=settings.l2),
+        "lr": settings.lr, "schedule": settings.schedule, "batch_size": settings.batch_size,
+        "epochs": settings.epochs, "validation_fraction": settings.validation_fraction,
+        "early_stopping": "auto" if settings.early_stopping is True else settings.early_stopping,
+        "effort": settings.effort, "precision": settings.precision, "device": settings.device,
+        "random_state": settings.seed, "verbose": verbose, "members": settings.members,
+        "bootstrap": settings.bagging,
+    }  # fmt: skip
+    if task == "regression":
+        return ImageRegressor(**common)
+    return ImageClassifier(
+        **common, class_weight=settings.class_weight, balance=settings.balance, threshold=settings.rule.value
+    )
+
+
+def classic_columns(train: Sequence[str], test: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
+    """Return pictures as columns for classic models: at most 50 principal components of 16 × 16 pixels.
+
+    Components are those of the training pictures. Also returned are the columns' roles.
+    """
+    small = ImagePreparation(size=_THUMBNAIL).fit(list(train))
+    seen, asked = (small.transform(list(part)).reshape(len(part), -1) for part in (train, test))
+    found = PCA(min(_COMPONENTS, *seen.shape), svd_solver="full").fit(seen)
+    names = [f"component {i + 1}" for i in range(found.n_components_)]
+    frames = [pl.DataFrame(found.transform(part), schema=names) for part in (seen, asked)]
+    return frames[0], frames[1], dict.fromkeys(names, "numeric")
