@@ -47,5 +47,5 @@ def test_dropout_of_one_half_hurts_a_network_that_has_to_follow_a_function():
 
 
 def test_dropout_is_better_where_most_columns_are_noise():
-    data = by_heart(6000, columns=20, wrong=0.25, shares=(0.1, 0.05))
+    data = by_heart(4000, columns=20, wrong=0.25, shares=(0.15, 0.05))
     assert words(q21.CLAIMS, q21.measure(Bench(data), SEEDS))["better"] == "supported"

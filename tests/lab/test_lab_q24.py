@@ -49,7 +49,7 @@ def spots(rows=500, seed=0):
 
 @pytest.fixture(scope="module")
 def found():
-    return q24.measure(Bench(plain()), range(5), digits(0, 1000))
+    return q24.measure(Bench(plain()), range(5), digits(0, 1400))
 
 
 @pytest.fixture(scope="module")

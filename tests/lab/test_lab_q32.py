@@ -27,6 +27,14 @@ def large():
     return words(q32.CLAIMS, q32.measure(Bench(classes(1500, kinds=5)), SEEDS))
 
 
+@pytest.fixture
+def only_rows(monkeypatch):
+    """Leave out memory, folds and faults, which are not asked for."""
+    monkeypatch.setattr(q32, "_peak", lambda *_: 1.0)
+    monkeypatch.setattr(q32, "_findings", lambda *_: 0.0)
+    monkeypatch.setattr(q32, "_fold_errors", lambda _, seeds, folds: np.zeros((len(seeds), 2)))
+
+
 def test_memory_of_a_stream_stays_flat(large):
     assert large["flat memory"] == large["memory saved"] == "supported"
 
@@ -48,6 +56,7 @@ def test_order_and_number_of_rows_matter_where_there_is_much_to_learn(large):
     assert large["streamed as good"] != "refuted"
 
 
+@pytest.mark.usefixtures("only_rows")
 def test_more_rows_bring_nothing_where_nothing_is_to_be_learned():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3000, 3))
@@ -56,6 +65,7 @@ def test_more_rows_bring_nothing_where_nothing_is_to_be_learned():
     assert found["more rows"] == "refuted" and found["streamed as good"] == "supported"
 
 
+@pytest.mark.usefixtures("only_rows")
 def test_a_stream_in_the_order_of_a_sorted_file_is_worse_than_memory(monkeypatch):
     sorted_ = lambda held, pool, shape: q32.InOrder(  # noqa: E731
         held.rows.take(held.rows.y.reshape(len(held.rows), -1)[:, 0].argsort(stable=True))
@@ -77,11 +87,13 @@ def test_cross_validation_is_more_exact_than_one_fold_but_one_fold_is_as_exact_a
     assert judge([weigh(claim, *one)])[0][0] == "refuted"
 
 
+@pytest.mark.usefixtures("only_rows")
 def test_later_doublings_bring_less_where_the_first_rows_tell_nearly_all():
     found = words(q32.CLAIMS, q32.measure(Bench(line(2000, features=60, noise=1.0)), SEEDS))
     assert found["diminishing"] == found["more rows"] == "supported"
 
 
+@pytest.mark.usefixtures("only_rows")
 def test_later_doublings_bring_more_where_rows_at_the_end_hold_what_matters():
     """Up to half of the rows a column is 0: only the last doubling brings rows that show what it says."""
     rng = np.random.default_rng(0)
