@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+
 from tables import TABLES
 
 PAGES = Path(__file__).parents[1] / "docs" / "lab"
@@ -65,8 +66,8 @@ def write(number: int, name: str, seeds: int) -> None:
         "|---|---|---|--:|--:|--:|",
         *(claim_line(claim) for claim in found["claims"]),
         "",
-        "An effect is the difference of the pairs (with minus without, the same seed), in the unit beside it; the verdict",
-        "takes all claims of the run into account.",
+        "An effect is the difference of the pairs (with minus without, the same seed), in the unit beside it;",
+        "the verdict takes all claims of the run into account.",
         *(line for title, file in pictures for line in ("", f"![{title}]({file})")),
         *(line for note in question["notes"] for line in ("", note)),
     ]

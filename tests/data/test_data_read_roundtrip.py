@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from glia.data import read
@@ -109,3 +110,19 @@ def test_limit_is_a_prefix(tmp_path: Path) -> None:
         write(held)
         (tmp_path / name).write_bytes(held.getvalue())
         assert read_file(tmp_path / name, 7)[0].rows() == frame.head(7).rows()
+
+
+@pytest.mark.parametrize("late", ["2020-02-31", "soon", "2020-01-05 10:30", "9999-12-31"])
+def test_a_late_value_that_is_no_plain_date_costs_no_other_value(tmp_path: Path, late: str) -> None:
+    """Columns of plain dates are parsed with the file, until a value far down is none."""
+    path = tmp_path / "t.csv"
+    days = [f"2020-01-{1 + i % 28:02}" for i in range(30_000)]
+    days[20_000] = late
+    path.write_text("day,x\n" + "\n".join(f"{day},{i % 7}" for i, day in enumerate(days)) + "\n")
+    table = read(path)
+    assert [column.role for column in table.schema.columns] == ["datetime", "numeric"]
+    assert table.frame["day"].dtype == pl.Datetime("us")
+    read_back = table.frame["day"].dt.strftime("%Y-%m-%d")
+    assert read_back.head(20_000).to_list() == days[:20_000]
+    assert read_back.null_count() == (late != "2020-01-05 10:30")
+    assert bool(table.schema.findings("unparsed")) == (late != "2020-01-05 10:30")

@@ -100,13 +100,14 @@ def tail_findings(sample: pl.DataFrame, columns: Sequence[Column]) -> list[Findi
     names = [column.name for column in columns if column.role == "numeric" and column.unique > 10]
     if not names or sample.height < FEW_ROWS:
         return []
-    matrix = sample.select(pl.col(names).cast(pl.Float64))
-    quartiles = [pl.all().quantile(q).name.suffix(f" {q}") for q in (0.25, 0.5, 0.75)]
-    figures = np.array(matrix.select(*quartiles, pl.all().skew()).row(0), dtype=object).reshape(4, len(names))
-    for name, low, middle, high, skew in zip(names, *figures, strict=True):
-        values = matrix.get_column(name).drop_nulls().to_numpy()
+    for name in names:
+        values = np.sort(sample.get_column(name).cast(pl.Float64).drop_nulls().to_numpy())
         if not len(values):
             continue
+        low, middle, high = values[(np.array([0.25, 0.5, 0.75]) * (len(values) - 1)).round().astype(int)]
+        deviations = values - values.mean()
+        spread = float(np.sqrt(np.mean(deviations**2)))
+        skew = float(np.mean((deviations / spread) ** 3)) if spread > 0 else None
         scale = (high - low) / 1.349  # of a normal distribution, the standard deviation
         far = float(np.mean(np.abs(values - middle) > 10 * scale)) if scale > 0 else 0.0
         if far > 0:

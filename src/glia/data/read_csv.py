@@ -99,9 +99,9 @@ def _typed(source: Path | bytes, dialect: Dialect, limit: int | None) -> pl.Data
     try:
         return _polars(source, dialect, limit, typed=True)
     except pl.exceptions.ComputeError as error:
-        if dialect.lookahead >= MANY_ROWS or "more fields" in str(error):
+        if "more fields" in str(error) or (dialect.lookahead >= MANY_ROWS and not dialect.as_date):
             raise
-        return _polars(source, replace(dialect, lookahead=MANY_ROWS), limit, typed=True)
+        return _polars(source, replace(dialect, lookahead=MANY_ROWS, as_date=()), limit, typed=True)
 
 
 def _as_strings(
@@ -140,6 +140,7 @@ def _as_strings(
 def _polars(
     source: Path | bytes, dialect: Dialect, limit: int | None, *, typed: bool, quote: str | None = '"'
 ) -> pl.DataFrame:
+    texts = dict.fromkeys(dialect.as_text, pl.String)
     settings: dict[str, Any] = {
         "separator": dialect.separator,
         "eol_char": dialect.newline,
@@ -149,7 +150,7 @@ def _polars(
         "null_values": list(dialect.markers) if typed else None,
         "infer_schema": typed,
         "infer_schema_length": dialect.lookahead,
-        "schema_overrides": dict.fromkeys(dialect.as_text, pl.String) if typed else None,
+        "schema_overrides": dict.fromkeys(dialect.as_date, pl.Date) | texts if typed else None,
         "n_rows": limit,
         "glob": False,
     }

@@ -19,7 +19,7 @@ from glia.core.errors import InputError
 from glia.data.read_sniff import Dialect
 from glia.data.schema import Finding
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 22
 
 
 def drop_blank(

@@ -23,6 +23,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _LEADING_ZERO = re.compile(r"0\d+")
+_PLAIN_DATE = re.compile(r"(1[6-9]|2[0-3])\d\d-[01]\d-[0-3]\d")
 _OF_NUMBERS, _OF_DECIMALS = frozenset("0123456789+-.eE"), frozenset(".eE")
 
 
@@ -48,6 +49,8 @@ class Dialect:
         (column, marker) pairs that occur in the sample.
     as_text : tuple of str
         Raw names of columns to be read as strings first.
+    as_date : tuple of str
+        Raw names of columns of plain dates, 2024-01-31: parsed with the file they cost no second pass.
     padded : bool
         Whether there are spaces around values.
     spaced_quotes : bool
@@ -66,6 +69,7 @@ class Dialect:
     markers: tuple[str, ...]
     marked: tuple[tuple[str, str], ...]
     as_text: tuple[str, ...]
+    as_date: tuple[str, ...]
     padded: bool
     spaced_quotes: bool
     lookahead: int
@@ -102,7 +106,7 @@ def sniff(path: Path, zipped: bool) -> Dialect:
     body = [row for row in rows[header:] if len(row) == len(raw)]
     columns = {name: set(values) for name, values in zip(raw, zip(*body, strict=True), strict=True)} if body else {}
     columns = columns or {name: set() for name in raw}
-    stripped = {name: {value.strip() for value in values} for name, values in columns.items()}
+    stripped = {name: set(map(str.strip, values)) for name, values in columns.items()}
     marked = tuple(
         (names[i], marker)
         for i, name in enumerate(raw)
@@ -121,7 +125,8 @@ def sniff(path: Path, zipped: bool) -> Dialect:
         tuple(marker for marker in MARKERS if marker in found),
         marked,
         tuple(name for name in raw if _must_stay_text(stripped[name])),
-        spaced or any(value != value.strip() for values in columns.values() for value in values if len(value) < 200),
+        tuple(name for name in raw if _plain_dates(stripped[name] - found - {""})),
+        spaced or any(_padded(values, stripped[name]) for name, values in columns.items()),
         spaced,
         FEW_ROWS if _tell_all(body, stripped) else MANY_ROWS,
     )
@@ -263,6 +268,15 @@ def _decimal_comma(columns: dict[str, set[str]]) -> bool:
 
 def _must_stay_text(values: set[str]) -> bool:
     """Whether numbers in this column would lose something: leading zeros, or a dash between them that means missing."""
-    return any(value[:1] == "0" and _LEADING_ZERO.fullmatch(value) for value in values) or not values.isdisjoint(
-        WEAK_MARKERS
-    )
+    zeros = [value for value in values if value.startswith("0")]
+    return any(map(_LEADING_ZERO.fullmatch, zeros)) or not values.isdisjoint(WEAK_MARKERS)
+
+
+def _padded(values: set[str], stripped: set[str]) -> bool:
+    """Whether there are spaces around values; those around sentences do not count."""
+    return values != stripped and any(value != value.strip() for value in values if len(value) < 200)
+
+
+def _plain_dates(values: set[str]) -> bool:
+    """Whether these are dates in ISO form and nothing else."""
+    return bool(values) and all(_PLAIN_DATE.fullmatch(value) for value in values)

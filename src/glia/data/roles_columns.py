@@ -201,14 +201,14 @@ def _open_words(
     facts: Facts, column: Column, values: list[str], findings: list[Finding]
 ) -> tuple[Column, list[Finding]]:
     distinct = facts.unique / facts.known
-    length = sum(len(value) for value in values) / len(values)
-    words = sum(len(value.split()) for value in values) / len(values)
-    coded = sum(1 for value in values if _UUID.fullmatch(value)) >= ENOUGH * len(values)
-    if coded and distinct > 0.9 and facts.known >= 5:
+    if distinct > 0.9 and facts.known >= 5 and sum(map(bool, map(_UUID.fullmatch, values))) >= ENOUGH * len(values):
         return _left_out_id(column, "addresses or universal identifiers, (almost) all different")
-    if distinct >= 0.5 and ((words >= 4 and length >= 15) or (words >= 2 and length >= 40)):
-        reason = f"free text: {words:.0f} words on average, {distinct:.0%} of the values different"
-        return replace(column, role="text", reason=reason), findings
+    if distinct >= 0.5:
+        length = sum(len(value) for value in values) / len(values)
+        words = sum(len(value.split()) for value in values) / len(values)
+        if (words >= 4 and length >= 15) or (words >= 2 and length >= 40):
+            reason = f"free text: {words:.0f} words on average, {distinct:.0%} of the values different"
+            return replace(column, role="text", reason=reason), findings
     name = name_words(facts.name)
     named = bool(name & (_ID_WORDS | _WEAK_ID_WORDS)) and distinct >= 0.95 and facts.known >= 10
     if (named or (facts.unique == facts.known and facts.known >= 20)) and not facts.alone:

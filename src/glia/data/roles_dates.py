@@ -54,7 +54,7 @@ NUMBER_FORMAT = "%Y%m%d"
 """Dates as whole numbers, 20240131."""
 
 EARLIEST, LATEST = 1600, 2400
-_FIRST, _END = datetime(EARLIEST, 1, 1), datetime(LATEST + 1, 1, 1)
+FIRST, END = datetime(EARLIEST, 1, 1), datetime(LATEST + 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _moments(texts: pl.Series, form: str) -> pl.Series:
         moments = zoned.dt.replace_time_zone(None)
     else:
         moments = texts.cast(pl.String).str.to_datetime(form, time_unit="us", strict=False)
-    odd = (moments < _FIRST) | (moments >= _END)
+    odd = (moments < FIRST) | (moments >= END)
     return moments.set(odd, None) if odd.any() else moments
 
 

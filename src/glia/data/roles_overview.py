@@ -151,17 +151,18 @@ def _look(frame: pl.DataFrame, seen: dict[str, int]) -> tuple[bool, dict[str, pl
     dtypes = frame.schema
     floats = [name for name, dtype in dtypes.items() if dtype.is_float()]
     few = [name for name, dtype in dtypes.items() if dtype == pl.String and seen[name] <= FEW]
-    whole = [name for name, dtype in dtypes.items() if dtype.is_integer() and 0 < seen[name] <= FEW]
+    steps = [name for name, dtype in dtypes.items() if dtype.is_integer() or dtype == pl.Date]
+    whole = [name for name in steps if 0 < seen[name] <= FEW]
     facts = frame.select(
         # a NaN or an infinity anywhere makes the sum one; a sum that overflows only costs a second look
         *(pl.col(name).sum().is_finite().alias(f"finite {name}") for name in floats),
         *(pl.col(name).unique().implode().alias(f"words {name}") for name in few),
-        *(pl.col(name).min().alias(f"least {name}") for name in whole),
-        *(pl.col(name).max().alias(f"greatest {name}") for name in whole),
+        *(pl.col(name).to_physical().min().alias(f"least {name}") for name in whole),
+        *(pl.col(name).to_physical().max().alias(f"greatest {name}") for name in whole),
     )
     counts = {}
     for name in whole:
-        # every whole number from the least to the greatest is in the sample: nothing is left to count
+        # every whole number (or day) from the least to the greatest is in the sample: nothing is left to count
         if facts[f"greatest {name}"][0] - facts[f"least {name}"][0] + 1 == seen[name]:
             counts[name] = seen[name]
     words = {name: facts[f"words {name}"][0].alias(name) for name in few}

@@ -7,7 +7,7 @@ import polars as pl
 from glia.core.errors import InputError, near
 from glia.data.frames import to_frame
 from glia.data.markers import DASH, strip_and_clear
-from glia.data.roles_dates import ISO, NUMBER_FORMAT, date_expr
+from glia.data.roles_dates import END, FIRST, ISO, NUMBER_FORMAT, date_expr
 from glia.data.roles_numbers import POINT, number_expr
 from glia.data.schema import INPUT_ROLES, Column, Finding, Schema
 
@@ -193,7 +193,9 @@ def _to_datetime(column: Column, dtype: pl.DataType) -> pl.Expr | None:
     if dtype.is_numeric() and column.format == NUMBER_FORMAT:
         digits = value.cast(pl.Int64, strict=False).cast(pl.String)
         return digits.str.to_datetime(NUMBER_FORMAT, time_unit="us", strict=False)
-    if dtype in (pl.Date, pl.Null):
+    if dtype == pl.Date:
+        return pl.when(value.is_between(FIRST.date(), END.date(), closed="left")).then(value).cast(pl.Datetime("us"))
+    if dtype == pl.Null:
         return value.cast(pl.Datetime("us"))
     return pl.lit(None, pl.Datetime("us"))
 
