@@ -1,4 +1,4 @@
-"""Parity with captum where captum is right; it is no part of the lock."""
+"""Parity with captum where captum is right."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import glia
 from glia.explain import deeplift, grad_cam, guided_backprop, integrated_gradients, lrp, saliency
 from glia.nn.parts import Part
 
-attr = pytest.importorskip("captum.attr", reason="captum is not part of the lock")
+attr = pytest.importorskip("captum.attr", reason="the extra explain is not installed")
 
 
 def images():

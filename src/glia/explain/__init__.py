@@ -7,6 +7,7 @@ from glia.explain.accumulated_local_effects import accumulated_local_effects
 from glia.explain.activation_maximisation import ActivationMaximisationResult, activation_maximisation
 from glia.explain.attention_rollout import AttentionRolloutResult, attention_rollout
 from glia.explain.attribution import AttributionResult
+from glia.explain.captum import captum
 from glia.explain.checks import AgreementResult, RemovalResult, agreement, check, quick_check, removal
 from glia.explain.cka import CkaResult, cka
 from glia.explain.concept_vectors import ConceptResult, concept_vectors
@@ -67,6 +68,7 @@ __all__ = [
     "activation_maximisation",
     "agreement",
     "attention_rollout",
+    "captum",
     "check",
     "cka",
     "concept_vectors",
