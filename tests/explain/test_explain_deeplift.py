@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 import glia
 from glia.core.errors import InputError
-from glia.explain import deeplift, integrated_gradients, lrp
+from glia.explain.deeplift import deeplift
+from glia.explain.integrated_gradients import integrated_gradients
+from glia.explain.lrp import lrp
 
 
 class Functional(nn.Module):

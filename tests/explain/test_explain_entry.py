@@ -9,18 +9,16 @@ from torch import nn
 import glia
 from glia.core.errors import InputError
 from glia.core.layout import Feature, Layout
-from glia.explain import (
-    check,
-    deeplift,
-    grad_cam,
-    guided_backprop,
-    input_x_gradient,
-    integrated_gradients,
-    lrp,
-    saliency,
-    smoothgrad,
-)
+from glia.explain.checks import check
+from glia.explain.deeplift import deeplift
 from glia.explain.entry import opened
+from glia.explain.grad_cam import grad_cam
+from glia.explain.guided_backprop import guided_backprop
+from glia.explain.input_x_gradient import input_x_gradient
+from glia.explain.integrated_gradients import integrated_gradients
+from glia.explain.lrp import lrp
+from glia.explain.saliency import saliency
+from glia.explain.smoothgrad import smoothgrad
 from glia.nn.embeddings import TabularInput
 from glia.nn.missing_inputs import AsTheyAre
 from glia.nn.mlp import MLP

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 import glia
 from glia.core.errors import InputError
-from glia.explain import Composite, input_x_gradient, lrp
+from glia.explain import Composite
+from glia.explain.input_x_gradient import input_x_gradient
+from glia.explain.lrp import lrp
 from glia.nn.parts import Part
 
 

@@ -7,28 +7,33 @@ from glia.explain.accumulated_local_effects import accumulated_local_effects
 from glia.explain.activation_maximisation import ActivationMaximisationResult, activation_maximisation
 from glia.explain.attention_rollout import AttentionRolloutResult, attention_rollout
 from glia.explain.attribution import AttributionResult
-from glia.explain.captum import captum
+from glia.explain.checked import (
+    captum,
+    deeplift,
+    grad_cam,
+    guided_backprop,
+    input_x_gradient,
+    integrated_gradients,
+    lime,
+    lime_images,
+    lime_table,
+    lrp,
+    saliency,
+    shap,
+    smoothgrad,
+)
 from glia.explain.checks import AgreementResult, RemovalResult, agreement, check, quick_check, removal
 from glia.explain.cka import CkaResult, cka
 from glia.explain.concept_vectors import ConceptResult, concept_vectors
 from glia.explain.counterfactuals import Counterfactual, CounterfactualsResult, counterfactuals
-from glia.explain.deeplift import deeplift
 from glia.explain.effect import EffectResult
 from glia.explain.filters import FiltersResult, filters
 from glia.explain.global_methods import pictures
-from glia.explain.grad_cam import grad_cam
 from glia.explain.gradient_importance import GradientImportanceResult, gradient_importance
-from glia.explain.guided_backprop import guided_backprop
 from glia.explain.importance import correlated_columns, importance
-from glia.explain.input_x_gradient import input_x_gradient
-from glia.explain.integrated_gradients import integrated_gradients
 from glia.explain.interactions import InteractionsResult, interactions
-from glia.explain.lime import lime
-from glia.explain.lime_images import lime_images
 from glia.explain.lime_model import LimeResult
-from glia.explain.lime_table import lime_table
 from glia.explain.lime_text import lime_text
-from glia.explain.lrp import lrp
 from glia.explain.lrp_rules import Composite
 from glia.explain.methods import methods
 from glia.explain.nearest_rows import NearestRowsResult, nearest_rows
@@ -36,9 +41,6 @@ from glia.explain.partial_dependence import partial_dependence
 from glia.explain.permutation import ColumnImportance, ImportanceResult, permutation_importance
 from glia.explain.prototypes import PrototypesResult, prototypes
 from glia.explain.rules import RulesResult, rules
-from glia.explain.saliency import saliency
-from glia.explain.shap import shap
-from glia.explain.smoothgrad import smoothgrad
 from glia.explain.superpixels import superpixels
 from glia.explain.surrogate_tree import SurrogateTreeResult, surrogate_tree
 

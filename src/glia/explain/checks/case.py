@@ -48,7 +48,7 @@ class Case:
         if len(base) != 1:
             raise InputError("a unit must be replaced by one value", f"{len(base)} rows", 'use baseline="mean"')
         self.base = base
-        self.unit_of, self.units = _units(entry)
+        self.unit_of, self.units = _units(entry, result)
         with torch.no_grad():
             scores = entry.score(self.rows).double().cpu().numpy()  # (N, O)
         if result.values.shape[0] != len(x) or result.several != (scores.shape[1] > 1):
@@ -102,10 +102,14 @@ def unit_values(result: AttributionResult, which: Any, units: int) -> Floats:
     return np.asarray(values.reshape(len(values), -1, units).sum(axis=1))
 
 
-def _units(entry: Entry) -> tuple[Tensor, int]:
+def _units(entry: Entry, result: AttributionResult) -> tuple[Tensor, int]:
     """Return the unit of each position of a flattened row and, last, of nobody (D + 1,); and their number."""
     shape, groups = entry.subject.x.shape[1:], entry.subject.groups
     width = entry.subject.x[0].numel()
+    players = result.settings.get("groups")  # columns that were explained as one
+    if players:
+        owned = dict(zip(entry.subject.feature_names, groups, strict=True))
+        groups = tuple(sum((owned[c] for c in players.get(name, [name])), ()) for name in result.feature_names)
     if groups:
         unit, count = torch.full((width + 1,), len(groups)), len(groups)
         for number, where in enumerate(groups):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,19 +20,20 @@ from glia.explain.checks.run import ROUGH, found_wanting
 from glia.explain.entry import opened
 from glia.explain.methods import methods
 
+R = TypeVar("R", bound=AttributionResult)
 AGAINST = ("integrated_gradients", "input_x_gradient")
 
 
 def quick_check(
     predictor: Predictor,
     X: Any,
-    result: AttributionResult,
+    result: R,
     *,
     background: Any = None,
     against: Sequence[str] = AGAINST,
     rows: int = 16,
     random_state: int = 0,
-) -> AttributionResult:
+) -> R:
     """Return an explanation with the checks that can be made without explaining again.
 
     Parameters
@@ -69,7 +70,10 @@ def quick_check(
         raise InputError("rows must be at least 1", f"rows={rows!r}")
     if result.unit == "probability":
         return result
-    few, asked = _first(result, rows), X[:rows]
+    try:
+        few, asked = _first(result, rows), X[:rows]
+    except TypeError:  # rows of a kind that has no order
+        return result
     output = list(result.output_names) or None
     checks: dict[str, float] = {}
     try:
