@@ -42,8 +42,9 @@ def number(pattern, text):
 def test_every_example_is_short_and_tested():
     files = {path.stem: path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py")}
     of_sequences = ROOT / "tests" / "estimators" / "test_estimators_sequence_examples.py"
-    tests = Path(__file__).read_text(encoding="utf-8") + of_sequences.read_text(encoding="utf-8")
-    assert len(files) == 7
+    of_transfer = ROOT / "tests" / "transfer" / "test_transfer_example.py"
+    tests = "".join(path.read_text(encoding="utf-8") for path in (Path(__file__), of_sequences, of_transfer))
+    assert len(files) == 10
     for name, text in files.items():
         assert len(text.splitlines()) < 80, name
         assert f'"{name}"' in tests, name
@@ -108,3 +109,14 @@ def test_look_inside(run):
     assert number(r"Largest difference from it: ([\d.e+-]+)", said) < 1e-12
     assert "The product of 5 local Jacobians equals the network's gradient" in said
     assert number(r"says the same: largest difference ([\d.e+-]+)", said) < 1e-4
+
+
+def test_images_digits(run):
+    said = run("images_digits", rows=400)
+    assert (
+        number(r"accuracy is ([\d.]+) ", said) > 0.9 and number(r"From files: ([\d.]+)% right", said) > 90
+    )  # chance: 10
+    assert "left out: (('0/broken.png', 'an empty file'),)" in said and "From disk, the same: True" in said
+    assert "features.0.conv: 144 parameters, sees (3, 3)" in said  # 16 · 9
+    assert "('photo', 'image'), ('weight', 'numeric'), ('price', 'target')" in said
+    assert number(r"Typical error ([\d.]+),", said) < 0.4 * number(r"of the mean price ([\d.]+)", said)

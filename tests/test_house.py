@@ -28,6 +28,7 @@ LAYERS = {
         "pretrain",
         "repair",
         "rl",
+        "transfer",
         "tuning",
     },
     5: {"lab", "report"},

@@ -24,3 +24,11 @@ def test_the_sequences_of_different_lengths(capsys):
     found = [float(value) for value in re.findall(r"accuracy [^:]*: ([\d.]+)", said)]
     assert len(found) == 2 and found[0] > 0.9 and found[1] > 0.85
     assert "forget gate" in said
+
+
+def test_the_words_of_many_speakers(capsys, monkeypatch):
+    monkeypatch.setenv("GLIA_EXAMPLE_ROWS", "400")
+    said = run("audio_words", capsys)
+    assert float(re.search(r"accuracy: ([\d.]+)", said).group(1)) > 0.7  # chance is 0.333
+    assert "From its file, the same answers: True" in said
+    assert "A tone of 1,000 Hz is in band 18 of 40" in said  # mel(1000) lies in 0.46 of the scale up to 4 kHz

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from glia.cli.flags import verb
 from glia.cli.output import Terminal
-from glia.core.errors import GliaError
+from glia.core.errors import GliaError, InputError
 from glia.core.modelfile import read_archive
 from glia.core.results import Table
 from glia.core.settings import REQUIRED, Settings, setting
@@ -25,14 +25,22 @@ class DescribeSettings(Settings):
     target: str | list[str] | None = setting(None, "the column to predict; finds columns that give it away")
     roles: dict[str, str] = setting({}, "roles of columns where the inferred one is wrong", flag="--role")
     drop: list[str] = setting([], "columns to leave out")
+    out: str | None = setting(None, "file for a drawing of a model's network, .svg")
     max_rows: Annotated[int, Field(ge=1)] | None = setting(None, "read at most this many rows")
 
 
 @verb(DescribeSettings, "data")
 def command(settings: DescribeSettings, terminal: Terminal) -> None:
     """Say what a table holds and what looks wrong with it, or what is in a model file."""
+    if settings.out is not None and (Path(settings.data).suffix != ".glia" or Path(settings.out).suffix != ".svg"):
+        got = f"{settings.data!r} and {settings.out!r}"
+        raise InputError("a drawing is of a model file (.glia), in a file that ends in .svg", got, "correct the names")
     if Path(settings.data).suffix == ".glia":
-        terminal.report(*describe_model(settings.data))
+        data, sentence, tables = describe_model(settings.data)
+        if settings.out is not None:
+            tables.append(_drawn(settings.data, settings.out))
+            data["files"] = {"drawing": settings.out}
+        terminal.report(data, sentence, tables)
         return
     from glia.data import describe
 
@@ -75,6 +83,25 @@ def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
         data["network"] = network.to_dict()
         tables += network.tables()
     return data, sentence, tables
+
+
+def _drawn(model: str, out: str) -> Table:
+    """Write the drawing of a model's network and say where it is.
+
+    Raises
+    ------
+    InputError
+        If it cannot be drawn.
+    """
+    from glia.core.files import write_text
+    from glia.estimators.persist import load
+    from glia.report.network_record import network_svg
+
+    svg = network_svg(load(model, device="cpu"))
+    if not svg:
+        raise InputError("a network must run on rows of zeros to be drawn", model, "leave --out away")
+    write_text(out, svg)
+    return Table("Written", ("what", "where"), (("drawing", out),))
 
 
 def _network(path: str) -> NetworkDescription | None:

@@ -86,15 +86,12 @@ def _check(folder: Path, out: str | None) -> None:
 
 def _rows(settings: DoctorSettings, fit: FitSettings, record: dict[str, Any]) -> tuple[Any, Any, str]:
     """Return the rows learned from, those not seen or ``None``, and a note where the parts are not known."""
-    from glia.data import read
-    from glia.estimators.table_fit import targets
+    from glia.estimators.table_fit import read_rows, targets
 
     source = settings.data or fit.data
     if settings.data is None and not Path(source).exists():
         raise InputError("the run's table must still be there", repr(source), "name it with --data")
-    roles: dict[str, str] = dict(fit.roles)
-    roles |= {column: role for role, column in (("group", fit.group), ("weight", fit.weight)) if column}
-    table = read(source, target=fit.target, roles=roles, drop=fit.drop, limit=fit.max_rows)
+    table = read_rows(fit.replace(data=source, stream="auto"))
     y, _ = targets(table, fit)
     numbers = record["split"].get("numbers") or {}
     parts = {name: numbers.get(name) or [] for name in ("train", "valid", "test")}

@@ -15,7 +15,7 @@ class EvaluateSettings(Settings):
     model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
     data: str = setting(
         REQUIRED,
-        "rows with the right answers: a table, or a folder of pictures per class",
+        "rows with the right answers: a table, a folder of pictures or sounds per class, or a file of series",
     )
     target: str | list[str] | None = setting(None, "the column with the right answers, where it is not the model's own")
 
@@ -31,11 +31,15 @@ def command(settings: EvaluateSettings, terminal: Terminal) -> None:
     from glia.data import read
     from glia.estimators.image_inputs import ImageInputs
     from glia.estimators.persist import load
+    from glia.estimators.raw_rows import labelled_rows, reads_files
 
     targets = settings.targets or model_targets(settings.model)
     model = load(settings.model)
-    if isinstance(model, ImageInputs):
+    if isinstance(model, ImageInputs) and not model.reads_table(settings.data):
         terminal.answer(model.evaluate(settings.data))
+        return
+    if reads_files(model):
+        terminal.answer(model.evaluate(*labelled_rows(model, settings.data, targets)))
         return
     frame = read(settings.data, infer=False).frame
     for target in targets:

@@ -26,9 +26,11 @@ class ExplainSettings(Settings):
     """Which model is explained, on which rows, how, and where the result goes."""
 
     model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
-    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines")
+    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines; or a folder of pictures")
     method: str = setting(
-        "shap", "of single rows: shap, lime, …; of the model: ale, pdp, importance, interactions, tree, rules, …"
+        "auto",
+        "of single rows: shap, lime, …; of the model: ale, pdp, importance, interactions, tree, rules, …; of pictures: "
+        "grad_cam, integrated_gradients, lime, …; auto is shap, or grad_cam",
     )
     column: str | None = setting(None, "the column that ale and pdp look at; by default the one with most effect")
     wanted: str | None = setting(None, "the answer that counterfactuals look for: a class, or low..high")
@@ -49,16 +51,24 @@ def command(settings: ExplainSettings, terminal: Terminal) -> None:
     """Explain a saved model's answers for rows of a table."""
     if settings.out is not None and Path(settings.out).exists() and not Path(settings.out).is_dir():
         raise InputError("out must be a folder", f"the file {settings.out!r}", "choose another name")
+    from glia.cli.explain_images import explain_images
     from glia.data import read
+    from glia.estimators.image_inputs import ImageInputs
     from glia.estimators.persist import load
     from glia.explain import methods, pictures, quick_check
     from glia.report.effects import leading_effects
     from glia.report.explanation import explanation_record
 
+    model = load(settings.model)
+    of_pictures = isinstance(model, ImageInputs) and len(model.layout_.shape) == 3
+    if settings.method == "auto":
+        settings = settings.replace(method=_usual(model) if of_pictures else "shap")
     if settings.method not in methods and settings.method not in pictures:
         known = (*methods.names(), *pictures.names())
         raise InputError("method must be a known name", f"method={settings.method!r}", near(settings.method, known))
-    model = load(settings.model)
+    if of_pictures:
+        explain_images(settings, terminal, model)
+        return
     whole = read(settings.data, infer=False).frame
     frame = _inputs(model, whole)
     if not frame.height:
@@ -87,6 +97,14 @@ def command(settings: ExplainSettings, terminal: Terminal) -> None:
     if frame.height > settings.rows:
         said += f" These are the first {settings.rows} of {frame.height:,} rows."
     terminal.report(data, said, tables)
+
+
+def _usual(model: Any) -> str:
+    """Return the method for pictures: that of convolutions where there are any."""
+    from torch import nn
+
+    convolves = any(isinstance(module, nn.Conv2d) for module in model.network_.modules())
+    return "grad_cam" if convolves else "integrated_gradients"
 
 
 def _inputs(model: Any, frame: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,10 @@ class PredictSettings(Settings):
     """What is predicted, with what, and where the answers go."""
 
     model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
-    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines; or a folder of pictures")
+    data: str = setting(
+        REQUIRED,
+        "the rows: CSV, TSV, Parquet, Arrow or JSON lines; a folder of pictures or sounds; or a file of series",
+    )
     out: str = setting(REQUIRED, "file for the predictions: .csv, .tsv, .parquet, .arrow, .feather or .jsonl")
 
 
@@ -27,9 +30,13 @@ def command(settings: PredictSettings, terminal: Terminal) -> None:
     from glia.data import read
     from glia.estimators.image_inputs import ImageInputs
     from glia.estimators.persist import load
+    from glia.estimators.raw_rows import reads_files, unlabelled_rows
 
     model = load(settings.model)
-    rows = settings.data if isinstance(model, ImageInputs) else read(settings.data, infer=False).frame
+    if reads_files(model):
+        rows = unlabelled_rows(model, settings.data)
+    else:
+        rows = settings.data if isinstance(model, ImageInputs) else read(settings.data, infer=False).frame
     frame = model.predict_frame(rows)
     write_frame(frame, settings.out)
     data = {"out": settings.out, "rows": frame.height, "columns": frame.columns}

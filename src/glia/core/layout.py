@@ -8,9 +8,11 @@ attack and explanation, and the layout says which column is what.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 FeatureKind = Literal["numeric", "onehot", "code", "indicator"]
+_MOST = 1 << 24  # equal features that a file may ask for
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,21 @@ class Layout:
         return {source: tuple(where) for source, where in grouped.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return asdict(self)
+        """Return plain JSON data; of equal features in a row, such as the pixels of a picture, one and their number."""
+        listed: list[dict[str, Any]] = []
+        for feature, same in groupby(self.features):
+            count = sum(1 for _ in same)
+            listed.append(asdict(feature) | ({"times": count} if count > 1 else {}))
+        return {"shape": self.shape, "features": tuple(listed)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Layout:
         """Rebuild what ``to_dict`` gave."""
-        features = tuple(Feature(**{**f, "bins": tuple(f.get("bins", ()))}) for f in data["features"])
-        return cls(tuple(data["shape"]), features)
+        shape, features = tuple(data["shape"]), []
+        for stored in data["features"]:
+            plain = {name: value for name, value in stored.items() if name != "times"}
+            count = int(stored.get("times", 1))
+            if not 1 <= count <= min(cls(shape).in_features, _MOST):
+                raise ValueError(f"{count} equal features in rows of shape {shape}")
+            features += [Feature(**{**plain, "bins": tuple(plain.get("bins", ()))})] * count
+        return cls(shape, tuple(features))

@@ -15,6 +15,7 @@ from glia.data.findings import arrange
 from glia.data.frames import nan_to_null, to_frame
 from glia.data.read_files import read_file
 from glia.data.roles import learn_schema, plain_schema
+from glia.data.roles_pictures import with_places
 from glia.data.schema import Finding
 from glia.data.table import Table
 
@@ -47,6 +48,10 @@ def read(
         Whether to infer roles and to look for what is wrong. Without it, types alone decide: for rows that go to
         ``unify`` with the schema of a model.
 
+    Notes
+    -----
+    Paths of pictures in a file's columns are relative to the file's folder.
+
     Returns
     -------
     Table
@@ -59,6 +64,9 @@ def read(
     if limit is not None and limit < 1:
         raise InputError("limit must be at least 1", f"limit={limit}", "leave it out to read all rows")
     frame, name, notes = _load(source, limit)
+    if isinstance(source, (str, os.PathLike)):
+        asked = [column for column, role in (roles or {}).items() if role == "image"]
+        frame = with_places(frame, Path(source).parent, asked)
     if not infer:
         return Table(nan_to_null(frame), plain_schema(frame, target=target, roles=roles, drop=drop), name)
     frame, schema = learn_schema(frame, target=target, roles=roles, drop=drop)

@@ -183,7 +183,7 @@ def _as_asked(facts: Facts, role: Role) -> Column:
         return replace(column, dtype="Datetime", format=found.format if found else "")
     if role == "ordinal":
         return _ordinal_as_asked(facts, column)
-    if role in ("categorical", "text") and facts.dtype != pl.Boolean:
+    if role in ("categorical", "text", "image") and facts.dtype != pl.Boolean:
         return replace(column, dtype="String")
     return column
 

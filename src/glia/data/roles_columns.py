@@ -9,6 +9,7 @@ import polars as pl
 
 from glia.data.roles_dates import NUMBER_FORMAT, find_date_format
 from glia.data.roles_numbers import ENOUGH, number_share
+from glia.data.roles_pictures import are_there, picture_names
 from glia.data.roles_scales import find_order
 from glia.data.schema import Column, Finding
 
@@ -172,6 +173,11 @@ def _words(facts: Facts, column: Column) -> tuple[Column, list[Finding]]:
     column = replace(column, role="categorical", dtype="String")
     values = facts.sample.cast(pl.String).head(_SAMPLE).to_list()
     findings: list[Finding] = []
+    if picture_names(values):
+        if are_there(values):
+            return replace(column, role="image", reason="paths of picture files"), []
+        message = f"{facts.name!r} holds names of pictures ({_examples(values)}), but no such files were found."
+        findings.append(Finding("pictures-not-found", facts.name, message))
     share, style = number_share(values)
     if share >= ENOUGH:
         note = "signs such as % and $ are left out" if any(set(value) & set("%$€£¥") for value in values) else ""
@@ -202,7 +208,8 @@ def _open_words(
 ) -> tuple[Column, list[Finding]]:
     distinct = facts.unique / facts.known
     if distinct > 0.9 and facts.known >= 5 and sum(map(bool, map(_UUID.fullmatch, values))) >= ENOUGH * len(values):
-        return _left_out_id(column, "addresses or universal identifiers, (almost) all different")
+        left, told = _left_out_id(column, "addresses or universal identifiers, (almost) all different")
+        return left, [*findings, *told]
     if distinct >= 0.5:
         length = sum(len(value) for value in values) / len(values)
         words = sum(len(value.split()) for value in values) / len(values)
@@ -212,7 +219,9 @@ def _open_words(
     name = name_words(facts.name)
     named = bool(name & (_ID_WORDS | _WEAK_ID_WORDS)) and distinct >= 0.95 and facts.known >= 10
     if (named or (facts.unique == facts.known and facts.known >= 20)) and not facts.alone:
-        return _left_out_id(column, "every value is different" if distinct == 1 else "its name, and few values repeat")
+        why = "every value is different" if distinct == 1 else "its name, and few values repeat"
+        left, told = _left_out_id(column, why)
+        return left, [*findings, *told]
     return replace(column, reason=f"words with {'about ' * facts.about}{facts.unique:,} different values"), findings
 
 

@@ -8,14 +8,18 @@ from typing import Any, Literal, get_args
 from glia.core.errors import InputError, near
 
 Role = Literal[
-    "numeric", "categorical", "ordinal", "datetime", "text", "image", "id", "ignored", "target", "group", "weight"
-]
-"""What a column is used for. ``id`` and ``ignored`` columns are left out; an ``image`` column holds paths."""
+    "numeric", "categorical", "ordinal", "datetime", "text", "image", "audio", "sequence", "id", "ignored", "target",
+    "group", "weight",
+]  # fmt: skip
+"""What a column is used for. ``id`` and ``ignored`` columns are left out; ``image`` and ``audio`` columns hold paths,
+``sequence`` columns a list of numbers in each row."""
 
 Severity = Literal["info", "warning", "failure"]
 
 ROLES: tuple[str, ...] = get_args(Role)
 INPUT_ROLES: tuple[str, ...] = ("numeric", "categorical", "ordinal", "datetime", "text")
+RAW_ROLES: tuple[str, ...] = ("image", "audio", "sequence")
+"""Of columns whose values are more than one number or word: networks of their own learn from them."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class Schema:
 
     def inputs(self) -> tuple[str, ...]:
         """Return the names of the columns that a network may learn from."""
-        return self.names(*INPUT_ROLES, "image")
+        return self.names(*INPUT_ROLES, *RAW_ROLES)
 
     def findings(self, *codes: str) -> tuple[Finding, ...]:
         """Return the findings of these codes."""

@@ -17,9 +17,11 @@ from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.core.seeds import seeded, torch_rng
 from glia.data.frames import to_frame
+from glia.data.schema import INPUT_ROLES
 from glia.data.table import Table
 from glia.diagnose.layers import RowLoss
 from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.base import NetworkEstimator
 from glia.estimators.choices import Choices, choose
 from glia.estimators.training import build_network
 from glia.nn import Spec
@@ -218,9 +220,10 @@ def _choices(model: Any, rows: int, network: nn.Module) -> Choices | None:
     if not hasattr(model, "history_") or not hasattr(model, "get_params"):
         return None
     members = len(network.networks) if isinstance(network, MeanNetwork) else 1
-    layout = model.layout_
-    found = choose(model.get_params(deep=False), rows=rows, task=model.task_, layout=layout, members=members)
-    return found
+    params = model.get_params(deep=False)
+    if isinstance(model, NetworkEstimator):  # which knows what its own "auto" means: pictures differ from tables
+        return model.choose(params, rows, members)
+    return choose(params, rows=rows, task=model.task_, layout=model.layout_, members=members)
 
 
 def _usual_rate(rule: Optimizer, network: nn.Module) -> float:
@@ -267,7 +270,8 @@ def drawn_anew(network: nn.Module, seed: int) -> nn.Module:
 def _frame(model: Any, X: Any, train: Part) -> pl.DataFrame | None:
     """Return the rows as a frame with the columns that the model reads, where they have columns."""
     if isinstance(X, Table):
-        return X.frame.select(X.schema.inputs())
+        plain = X.schema.names(*INPUT_ROLES)  # paths of pictures and sounds, and sequences, are no columns to look at
+        return X.frame.select(plain) if plain else None
     if hasattr(X, "columns"):
         frame = to_frame(X)
         known = [name for name in model.feature_names if name in frame.columns]

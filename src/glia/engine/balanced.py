@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,6 @@ from glia.core.errors import InputError
 from glia.core.seeds import torch_rng
 from glia.engine.fingerprint import hash_tensors
 from glia.engine.rows import Rows
-from glia.engine.sources import Batch
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,11 @@ class BalancedRows(Rows):
         moved = super().to(device)
         return BalancedRows(moved.x, moved.y, moved.weight)
 
-    def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
-        """Yield the mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``."""
+    def order(self, batch_size: int, seed: int, number: int) -> Tensor:
+        """Return the row numbers of epoch ``number`` (from 0) in the order in which mini-batches are cut from them."""
         order = balanced_order(self.y.cpu(), torch_rng(seed, "balanced order", number))
-        if len(order) > batch_size > 1 and len(order) % batch_size == 1:
-            order = order[:-1]  # as in ``epoch_order``: no batch of a single row
-        return self.take(order[skip * batch_size :].to(self.x.device)).batches(batch_size)
+        lone = len(order) > batch_size > 1 and len(order) % batch_size == 1
+        return order[:-1] if lone else order  # as in ``epoch_order``: no batch of a single row
 
     def fingerprint(self) -> str:
         """Return a hash of the rows that is another one than that of plain rows."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,3 +71,25 @@ class OneAfterAnother:
         for part in self.parts:
             x = part(x, generator)
         return x
+
+
+@dataclass(frozen=True)
+class OfPicture:
+    """A change of the picture that a flat row begins with; what stands behind it stays.
+
+    Parameters
+    ----------
+    change : callable
+        (B, C, H, W) and where chance comes from → (B, C, H, W).
+    shape : tuple of int
+        (C, H, W).
+    """
+
+    change: Callable[[Tensor, torch.Generator], Tensor]
+    shape: tuple[int, ...]
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return rows (B, C·H·W + D)."""
+        pixels = math.prod(self.shape)
+        changed = self.change(x[:, :pixels].reshape(-1, *self.shape), generator)
+        return torch.cat([changed.reshape(len(x), -1), x[:, pixels:]], dim=1)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer as TorchOptimizer
 
 from glia.engine.clipping import Clip
+from glia.engine.layer_rates import rate_scales
 from glia.engine.optimizers import make_optimizer
 
 
@@ -26,6 +27,9 @@ class Optimizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         Bounds of the gradients, by their common norm and by each value.
     options : mapping, optional
         The rule's own, e.g. ``{"betas": (0.9, 0.95)}``.
+    layer_rate_decay : float, optional
+        Factor of the learning rate from each stage of the network to the one below it, in (0, 1]; the last stage has
+        the full rate. By default one rate for all, unless the network itself knows better (``glia.nn.Backbone``).
     """
 
     def __init__(
@@ -35,9 +39,11 @@ class Optimizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         clip_norm: float | None = None,
         clip_value: float | None = None,
         options: Mapping[str, Any] | None = None,
+        layer_rate_decay: float | None = None,
     ) -> None:
         self.name, self.weight_decay, self.options = name, weight_decay, options
         self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.layer_rate_decay = layer_rate_decay
 
     def make(self, network: nn.Module, lr: float | None) -> TorchOptimizer:
         """Return the optimizer for a network's parameters; ``None`` takes the rule's usual rate.
@@ -47,7 +53,10 @@ class Optimizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no
         InputError
             If a name, option or number cannot be used.
         """
-        return make_optimizer(self.name, network, lr, self.weight_decay, **(self.options or {}))
+        scales = rate_scales(network, self.layer_rate_decay)
+        return make_optimizer(
+            self.name, network, lr, self.weight_decay, lr_scales=scales or None, **(self.options or {})
+        )
 
     def clip(self) -> Clip | None:
         """Return the clipping that is asked for, or ``None``."""

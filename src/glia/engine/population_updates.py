@@ -97,7 +97,8 @@ def can_stack(rule: Optimizer, network: nn.Module, rates: MemberRates) -> bool:
     """Whether a rule does to stacked weights what it does to each member's own."""
     made = rule.make(network, rates.lr[0])
     ours = type(made).__module__.startswith(("torch.optim", "glia."))
-    return (ours and isinstance(made, LINEAR)) or (isinstance(made, ScheduleFree) and rates.same)
+    ours = ours and all(group.get("lr_scale", 1.0) == 1.0 for group in made.param_groups)  # one rate per member
+    return ours and (isinstance(made, LINEAR) or (isinstance(made, ScheduleFree) and rates.same))
 
 
 class StackedUpdates:

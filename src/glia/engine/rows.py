@@ -52,8 +52,15 @@ class Rows:
 
         The rows are gathered once and then sliced, which costs a fraction of fetching every batch by itself.
         """
-        order = epoch_order(len(self), batch_size, torch_rng(seed, "order", number))
+        order = self.order(batch_size, seed, number)
         return self.take(order[skip * batch_size :].to(self.x.device)).batches(batch_size)
+
+    def order(self, batch_size: int, seed: int, number: int) -> Tensor:
+        """Return the row numbers of epoch ``number`` (from 0) in the order in which mini-batches are cut from them.
+
+        What draws rows in another way overrides this; workers then share those very mini-batches.
+        """
+        return epoch_order(len(self), batch_size, torch_rng(seed, "order", number))
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Return consecutive views of at most ``size`` rows; nothing is copied."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -217,6 +218,23 @@ class NetworkEstimator(PreparedEstimator):
         """Return the settings of a fit to so many prepared rows; every "auto" is settled."""
         return choose(params, rows=rows, task=self.task_, layout=self.layout_, members=members)
 
+    def choose(self, params: dict[str, Any], rows: int, members: int = 1) -> Choices:
+        """Return what settings mean for so many prepared rows of this fitted estimator's layout; it is left as it is.
+
+        Parameters
+        ----------
+        params : dict
+            As of ``get_params(deep=False)``, of this estimator or of one of its kind.
+        rows : int
+            Training rows.
+        members : int
+            Networks that are trained.
+        """
+        other = copy.copy(self)  # kinds of rows note on themselves what they choose
+        for name, value in params.items():
+            setattr(other, name, value)
+        return other._choose(params, rows, members)
+
     def _choose_members(self, rows: int) -> int:
         """Return how many networks are trained."""
         return choose_members(self.get_params(deep=False), rows)
@@ -240,7 +258,7 @@ class NetworkEstimator(PreparedEstimator):
         params = params or self.get_params(deep=False)
         members = len(self.network_.networks) if isinstance(self.network_, MeanNetwork) else 1
         choices = self._choose(params, len(x), members)
-        train = self._drawn(to_rows(x, self.target_.encode(values), weight, self._device))
+        train = self._drawn(self._as_rows(x, self.target_.encode(values), weight))
         held, folds = None, valid if isinstance(valid, Folds) else None
         if folds is not None:
             train, held = folds.parts(train, self._held_weight(train.y.cpu().numpy()))
@@ -377,6 +395,10 @@ class NetworkEstimator(PreparedEstimator):
     ) -> tuple[NDArray[np.float32], NDArray[Any], Floats | None]:
         """Return the training rows, targets and weights that are learned from: others where classes are balanced."""
         return x, values, weight
+
+    def _as_rows(self, x: NDArray[np.float32], y: NDArray[Any], weight: Floats | None) -> Rows:
+        """Return prepared rows, encoded targets and weights as tensors."""
+        return to_rows(x, y, weight, self._device)
 
     def _drawn(self, train: Rows) -> Rows:
         """Return the rows as mini-batches are drawn from them."""

@@ -15,8 +15,9 @@ from sklearn.decomposition import PCA
 from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.data import Column, Finding, Schema, Table
-from glia.data.images import ImageFolder, ImagePreparation, read_image_folder
+from glia.data.images import ImageFolder, ImagePreparation, PictureTablePreparation, read_image_folder
 from glia.data.images.folder import MOST_NAMED
+from glia.data.preparation import Preparation
 from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.image_classifier import ImageClassifier
 from glia.estimators.image_inputs import COLUMN
@@ -25,7 +26,9 @@ from glia.estimators.settings import FitSettings
 from glia.objectives import Objective
 
 FILE = "file"
-_FOR_TABLES = ("hidden", "activation", "norm", "dropout", "impute", "scale", "encode", "numeric_embedding")
+_FOR_TABLES = ("hidden", "activation", "norm", "dropout", "numeric_embedding")
+_KEEPS: dict[Any, str] = {"auto": "auto", True: "disk", False: "memory"}
+_FOR_COLUMNS = ("impute", "scale", "encode")
 _THUMBNAIL, _COMPONENTS = 16, 50
 
 
@@ -103,8 +106,16 @@ def copies(table: Table, train: NDArray[Any], valid: NDArray[Any], test: NDArray
     return int(in_valid.sum() + in_test.sum())
 
 
-def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
+def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0, *, beside: bool = False) -> Any:
     """Return an unfitted estimator of pictures with the settings of a run.
+
+    Parameters
+    ----------
+    settings : FitSettings
+    task : Task
+    verbose : int
+    beside : bool
+        Whether there are columns beside the pictures.
 
     Raises
     ------
@@ -112,7 +123,8 @@ def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0) ->
         If settings are for tables.
     """
     defaults = FitSettings.model_fields
-    wrong = [name for name in _FOR_TABLES if getattr(settings, name) != defaults[name].default]
+    changed = [name for name in (*_FOR_TABLES, *_FOR_COLUMNS) if getattr(settings, name) != defaults[name].default]
+    wrong = [name for name in changed if not (beside and name in _FOR_COLUMNS)]
     if wrong:
         got = ", ".join(f"{name}={getattr(settings, name)!r}" for name in wrong)
         raise InputError("these settings are for tables", got, "leave them away; --network names a family for pictures")
@@ -120,9 +132,15 @@ def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0) ->
     if settings.weight_decay != "auto":
         name = "adamw" if optimizer == "auto" else optimizer
         optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
+    preparation: Any = "auto"
+    if settings.image_size != "auto" or settings.stream != "auto":
+        size = "auto" if settings.image_size == "auto" else int(settings.image_size)
+        preparation = ImagePreparation(size=size, keep=_KEEPS[settings.stream])
+    if beside and set(changed) & set(_FOR_COLUMNS):
+        columns = Preparation(**{name: getattr(settings, name) for name in _FOR_COLUMNS})
+        preparation = PictureTablePreparation(None if preparation == "auto" else preparation, columns)
     common = {
-        "network": settings.network, "augment": settings.augment, "optimizer": optimizer,
-        "preparation": "auto" if settings.image_size == "auto" else ImagePreparation(size=int(settings.image_size)),
+        "network": settings.network, "augment": settings.augment, "optimizer": optimizer, "preparation": preparation,
         "objective": Objective(settings.loss, l1=settings.l1, l2=settings.l2),
         "lr": settings.lr, "schedule": settings.schedule, "batch_size": settings.batch_size,
         "epochs": settings.epochs, "validation_fraction": settings.validation_fraction,
@@ -138,14 +156,18 @@ def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0) ->
     )
 
 
-def classic_columns(train: Sequence[str], test: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
+def classic_columns(
+    train: Sequence[str], test: Sequence[str], taken: Sequence[str] = ()
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
     """Return pictures as columns for classic models: at most 50 principal components of 16 × 16 pixels.
 
-    Components are those of the training pictures. Also returned are the columns' roles.
+    Components are those of the training pictures. Also returned are the columns' roles. ``taken`` are names of columns
+    that stand beside them.
     """
     small = ImagePreparation(size=_THUMBNAIL).fit(list(train))
     seen, asked = (small.transform(list(part)).reshape(len(part), -1) for part in (train, test))
     found = PCA(min(_COMPONENTS, *seen.shape), svd_solver="full").fit(seen)
     names = [f"component {i + 1}" for i in range(found.n_components_)]
+    names = [f"{name} of the picture" if name in taken else name for name in names]
     frames = [pl.DataFrame(found.transform(part), schema=names) for part in (seen, asked)]
     return frames[0], frames[1], dict.fromkeys(names, "numeric")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from pathlib import Path
@@ -9,21 +10,40 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from glia.core.errors import InputError
 from glia.core.layout import Layout
-from glia.data import Table
-from glia.data.images import ImageFolder, ImagePreparation, ImageRows, as_images, read_image_folder
+from glia.core.source_kinds import source_kind
+from glia.data import Table, read, unify
+from glia.data.frames import to_frame
+from glia.data.images import (
+    ImageFolder,
+    ImagePreparation,
+    ImageRows,
+    PictureTable,
+    PictureTablePreparation,
+    PreparedPictures,
+    as_images,
+    read_image_folder,
+)
 from glia.data.stream import Stream
+from glia.data.stream.mapped import open_array
 from glia.engine.augmented import AugmentedRows
+from glia.engine.checkpointing import as_checkpoints
+from glia.engine.image_transforms import OfPicture
+from glia.engine.indexed_rows import IndexedRows
 from glia.engine.rows import Rows
 from glia.estimators.base import NetworkEstimator
 from glia.estimators.choices import Choices, check_members
 from glia.estimators.image_augment import Augment, as_augment
 from glia.estimators.image_choices import choose_for_images
-from glia.nn import FlipMean, as_network
+from glia.estimators.image_stream import block_rows, bounded, check_streamed, small_parts
+from glia.estimators.image_table import as_table, check_one_picture, is_frame, pictures_of
+from glia.nn import FlipMean, PictureAndTable, as_network
 
 COLUMN = "image"
 """Name of the one column of inputs."""
@@ -47,12 +67,13 @@ class ImageInputs(NetworkEstimator):
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None
     ) -> Any:
-        """Fit to pictures.
+        """Fit to pictures, or to rows of a table with a column of pictures.
 
         Parameters
         ----------
-        X : array, list, str, ImageFolder or Table
-            ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; arrays of mixed sizes; paths; or a folder.
+        X : array, list, str, ImageFolder, frame or Table
+            ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; arrays of mixed sizes; paths; a folder; the name of an
+            ``.npy`` file or of a table; a frame or table, one column of which holds paths of pictures.
         y : array-like (N,), optional
             Targets; of a folder by default the names of its sub-folders.
         sample_weight : array-like (N,), optional
@@ -69,23 +90,45 @@ class ImageInputs(NetworkEstimator):
         """
         if isinstance(X, Stream):
             raise InputError("pictures are read from a folder or an array", "a Stream", "hand in the folder's name")
-        found = self._found(X)
+        found = self._found(X, new=True)
         self.broken_ = found.broken if isinstance(found, ImageFolder) else ()
         y = self._folder_targets(found, y)
         if validation is not None:
-            held = self._found(validation[0])
+            held = self._found(validation[0], new=True)
             validation = (held, self._folder_targets(held, validation[1]))
-        rows = found if isinstance(found, Table) else as_images(found)
+        rows: Any = found if isinstance(found, Table) else as_table(found)
+        if rows is None:
+            rows = as_images(to_frame(found) if is_frame(found) else found)
         return super().fit(rows, y, sample_weight, validation=validation)
 
-    def _found(self, X: Any) -> Any:
-        """Return pictures with the folder that a path names, which is looked through once."""
-        if isinstance(X, (str, os.PathLike)):
-            folder = read_image_folder(Path(X))
-            if folder.remark:
-                warnings.warn(folder.remark, stacklevel=4)
-            return folder
-        return X
+    def _found(self, X: Any, *, new: bool = False) -> Any:
+        """Return pictures with the folder, array or table that a path names, which is looked through once."""
+        if not isinstance(X, (str, os.PathLike)):
+            return X
+        path = Path(X)
+        if path.suffix == ".npy":
+            return open_array(path)
+        if path.is_file() and source_kind(path) == "table":
+            if new:
+                return read(path)
+            if self.reads_table(path):
+                return self._table_frame(path)
+        folder = read_image_folder(path)
+        if folder.remark:
+            warnings.warn(folder.remark, stacklevel=4)
+        return folder
+
+    def reads_table(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether a path names a table with the column of pictures that was fitted."""
+        if self.schema_ is None or not Path(path).is_file() or source_kind(path) == "images":
+            return False
+        return self._picture_column in self._table_frame(path).columns
+
+    def _table_frame(self, path: str | os.PathLike[str]) -> pl.DataFrame:
+        frame = read(path, infer=False).frame
+        named = [self._picture_column] if self._picture_column in frame.columns else []
+        asked = dict.fromkeys(named, "image")
+        return read(path, infer=False, roles=asked).frame
 
     def _folder_targets(self, found: Any, y: Any) -> Any:
         """Return targets: those that were given, else the names of the sub-folders."""
@@ -102,38 +145,92 @@ class ImageInputs(NetworkEstimator):
 
     @property
     def feature_names(self) -> list[str]:
-        """The one input: the picture."""
+        """The inputs: the picture, and the columns beside it where there are any."""
+        prepared = getattr(self, "preparation_", None)
+        if isinstance(prepared, PictureTablePreparation) and self.schema_ is not None:
+            return list(self.schema_.inputs())
         return [COLUMN]
+
+    @property
+    def _picture_column(self) -> str:
+        return self.schema_.names("image")[0] if self.schema_ is not None else COLUMN
 
     def _read_new(self, X: Any) -> Any:
         self._from_table = isinstance(X, Table)
         self.schema_ = X.schema if isinstance(X, Table) else None
-        self.n_features_in_ = 1
+        self.n_features_in_ = len(X.schema.inputs()) if isinstance(X, Table) else 1
+        if isinstance(X, Table):
+            check_one_picture(X.schema)
+            self.feature_names_in_ = np.array(X.schema.inputs(), dtype=object)
         return self._rows(X)
 
     def _read_known(self, X: Any) -> Any:
         return self._rows(self._found(X))
 
-    def _rows(self, X: Any) -> ImageRows:
-        if isinstance(X, Table):
-            X = X.frame
-        if isinstance(X, pl.DataFrame) and COLUMN in X.columns:
-            X = X[COLUMN]
+    def _rows(self, X: Any) -> ImageRows | PictureTable:
         axis = getattr(getattr(self, "preparation_", None), "axis_", "auto")
+        if isinstance(X, PictureTable):
+            return X
+        framed = isinstance(X, Table) or is_frame(X)
+        if framed and self.schema_ is not None and len(self.schema_.inputs()) > 1:
+            frame = unify(X.frame if isinstance(X, Table) else X, self.schema_)
+            column = self._picture_column
+            beside = frame.select([name for name in self.schema_.inputs() if name != column])
+            return PictureTable(pictures_of(frame[column]), beside, column)
+        if framed:
+            X = X.frame if isinstance(X, Table) else to_frame(X)
+            X = X[self._picture_column] if self._picture_column in X.columns else X
+        elif self.schema_ is not None and len(self.schema_.inputs()) > 1:
+            got = f"a {type(X).__name__}"
+            raise InputError("rows must be a table with the columns that were fitted", got, "hand in a frame or a file")
         return as_images(X, axis)
 
-    def _fit_preparation(self, rows: Any, y: NDArray[Any], *, onehot: bool) -> NDArray[np.float32]:
+    def _fit_preparation(self, rows: Any, y: NDArray[Any], *, onehot: bool) -> Any:
         wanted = self.preparation
         if isinstance(wanted, str) and wanted == "auto":
             wanted = ImagePreparation()
         elif wanted in (None, "none"):
             wanted = ImagePreparation(scale="none")
-        if not isinstance(wanted, ImagePreparation):
+        beside = isinstance(rows, PictureTable)
+        kept = as_checkpoints(getattr(self, "checkpoint", None))
+        folder = None if kept is None else kept.folder
+        if not isinstance(wanted, (ImagePreparation, *([PictureTablePreparation] if beside else []))):
             raise InputError("preparation must be 'auto', 'none' or ImagePreparation settings", f"{wanted!r}")
-        self.preparation_ = made = clone(wanted).fit(rows, y)
+        made: Any
+        prepared: NDArray[np.float32] | PreparedPictures
+        if beside:
+            whole = PictureTablePreparation(picture=wanted) if isinstance(wanted, ImagePreparation) else wanted
+            roles = None if self.schema_ is None else {column.name: column for column in self.schema_.columns}
+            made = clone(whole).fit(rows, y, roles=roles, folder=folder)
+        else:
+            made = clone(wanted).fit(rows, y, folder=folder)
+        prepared = made.rows_of(rows)
+        self.preparation_ = made
         self.layout_: Layout = made.layout_
-        prepared: NDArray[np.float32] = made.transform(rows)
+        if isinstance(prepared, PreparedPictures):
+            check_streamed(self)
         return prepared
+
+    def _train(self, x: Any, values: Any, weight: Any, valid: Any, *more: Any, **options: Any) -> None:
+        if isinstance(x, PreparedPictures) and valid is not None:
+            valid = bounded(valid, math.prod(x.shape[1:]), self._seed("held"))
+        super()._train(x, values, weight, valid, *more, **options)
+
+    def _as_rows(self, x: Any, y: NDArray[Any], weight: Any) -> Any:
+        if not isinstance(x, PreparedPictures):
+            return super()._as_rows(x, y, weight)
+        none = Rows(torch.empty(0), *small_parts(y, weight)).to(self._device)
+        return IndexedRows(lambda index: x[index], none.y, none.weight, x.shape[1:], x.fingerprint)
+
+    def _outputs(self, X: Any) -> NDArray[np.float32]:
+        """Return raw network outputs for rows, (N, O); the pictures of some at a time."""
+        check_is_fitted(self, "network_")
+        rows = self._read_known(X)
+        most = block_rows(self.layout_.shape)
+        if len(rows) <= most:
+            return super()._outputs(rows)
+        parts = [super(ImageInputs, self)._outputs(rows[i : i + most]) for i in range(0, len(rows), most)]
+        return np.concatenate(parts)
 
     def _complete(self, rows: Any) -> None:
         return None
@@ -141,24 +238,40 @@ class ImageInputs(NetworkEstimator):
     def _transform(self, rows: Any) -> NDArray[np.float32]:
         return self.preparation_.transform(rows)  # type: ignore[union-attr]  # pictures always have one
 
+    @property
+    def _picture_layout(self) -> Layout:
+        """Shape of the prepared pictures, also where columns stand beside them."""
+        made = self.preparation_
+        return Layout(made.picture_shape_) if isinstance(made, PictureTablePreparation) else self.layout_
+
     def _choose_members(self, rows: int) -> int:
         auto = isinstance(self.members, str) and self.members == "auto"
         return 1 if auto else check_members(self.members)
 
     def _choose(self, params: dict[str, Any], rows: int, members: int) -> Choices:
-        found = choose_for_images(params, rows=rows, task=self.task_, layout=self.layout_, members=members)
-        self.augment_, why = as_augment(self.augment, self.layout_)
+        layout = self._picture_layout
+        found = choose_for_images(params, rows=rows, task=self.task_, layout=layout, members=members)
+        self.augment_, why = as_augment(self.augment, layout)
         if why:
             found.why["augment"] = {"value": repr(self.augment_), "why": why}
         if members > 1 and self.augment_.mix != "none":
             raise InputError("rows are mixed for one network", f"members={members}", "set mix='none', or members=1")
         if self.augment_.views:
             found.network = FlipMean(as_network(found.network), self.augment_.views)
+        if layout is not self.layout_:
+            if self.augment_.mix != "none":
+                got = f"mix={self.augment_.mix!r}"
+                raise InputError("pictures are mixed where there are no columns beside them", got, "set mix='none'")
+            if not isinstance(found.network, PictureAndTable):
+                found.network = PictureAndTable(layout.shape, found.network)
         return found
 
     def _drawn(self, train: Rows) -> Any:
         drawn = super()._drawn(train)
-        transform, mixing = self.augment_.transform(self.layout_), self.augment_.mixing()
+        layout = self._picture_layout
+        transform, mixing = self.augment_.transform(layout), self.augment_.mixing()
+        if transform is not None and layout is not self.layout_:
+            transform = OfPicture(transform, layout.shape)
         return drawn if transform is None and mixing is None else AugmentedRows(drawn, transform, mixing)
 
     def __sklearn_tags__(self) -> Any:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glia.engine.rows import rows_at_once
 from glia.nn.ensemble import MeanNetwork, mean_output
 from glia.nn.table_answers import table_answers
 
@@ -54,5 +55,5 @@ def _outputs(answer: Callable[[Tensor], Tensor], x: Tensor, batch: int) -> NDArr
     """
     lacking = -len(x) % _BLOCK
     padded = torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) if lacking else x
-    outputs = [answer(part).float().cpu() for part in torch.split(padded, batch)]
+    outputs = [answer(part).float().cpu() for part in torch.split(padded, rows_at_once(x.shape[1:], batch))]
     return np.asarray(torch.cat(outputs)[: len(x)].numpy(), dtype=np.float32)

@@ -22,13 +22,16 @@ from glia.core.layout import Layout
 from glia.core.modelfile import Archive, read_archive, write_archive
 from glia.core.seeds import seeded
 from glia.data import Schema
+from glia.data.audio import AudioPreparation
 from glia.data.balance import Balance
-from glia.data.images import ImagePreparation
+from glia.data.images import ImagePreparation, PictureTablePreparation
 from glia.data.preparation import Preparation
 from glia.data.series import SequencePreparation, WindowPreparation
+from glia.data.texts import TextPreparation
 from glia.engine.history import History
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.schedules import schedules
+from glia.estimators.audio_classifier import AudioClassifier
 from glia.estimators.classifier import Classifier
 from glia.estimators.forecaster import Forecaster
 from glia.estimators.image_augment import Augment
@@ -40,8 +43,11 @@ from glia.estimators.regressor import Regressor
 from glia.estimators.sequence_classifier import SequenceClassifier
 from glia.estimators.sequence_labeler import SequenceLabeler
 from glia.estimators.sequence_regressor import SequenceRegressor
+from glia.estimators.spec_augment import SpecAugment
 from glia.estimators.target_transforms import TargetTransform, read_bounds
 from glia.estimators.targets import ClassTarget, ValueTarget
+from glia.estimators.text_classifier import TextClassifier
+from glia.estimators.text_regressor import TextRegressor
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
 from glia.nn.ensemble import MeanNetwork
 from glia.objectives import Decision, Loss, Objective
@@ -57,10 +63,15 @@ _SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 _PREPARATIONS: dict[str, Any] = {"Preparation": Preparation, "ImagePreparation": ImagePreparation}
 """Kinds of preparation by the name of their class; files from before there were several have no name."""
-for _kind in (Forecaster, SequenceClassifier, SequenceLabeler, SequenceRegressor):
+for _kind in (Forecaster, SequenceClassifier, SequenceLabeler, SequenceRegressor, TextClassifier, TextRegressor):
     _ESTIMATORS[_kind.__name__] = _kind
 _PREPARATIONS["SequencePreparation"] = _SETTINGS["SequencePreparation"] = SequencePreparation
+_PREPARATIONS["TextPreparation"] = _SETTINGS["TextPreparation"] = TextPreparation
 _PREPARATIONS["WindowPreparation"] = WindowPreparation
+_PREPARATIONS["PictureTablePreparation"] = _SETTINGS["PictureTablePreparation"] = PictureTablePreparation
+_ESTIMATORS["AudioClassifier"] = AudioClassifier
+_PREPARATIONS["AudioPreparation"] = _SETTINGS["AudioPreparation"] = AudioPreparation
+_SETTINGS["SpecAugment"] = SpecAugment
 _PREPARED = "preparation/"
 _NETWORK = "network/"
 _LABELS = r"[<>|=][biufUSO]\d*|[<>=][mM]8(\[\d{0,4}(Y|M|W|D|h|m|s|ms|us|ns)\])"
@@ -363,7 +374,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
         return {"network": value.to_dict()}
     if type(value).__name__ in _SETTINGS and isinstance(value, BaseEstimator):
-        own = {name: _plain(item) for name, item in value.get_params(deep=False).items()}
+        given = getattr(value, "stored_params", None)
+        params = value.get_params(deep=False) if given is None else given()
+        own = {name: _plain(item) for name, item in params.items()}
         return {"settings": type(value).__name__, "fields": own}
     if isinstance(value, Loss) and _is_json(value):
         return {"loss": value.to_dict()}

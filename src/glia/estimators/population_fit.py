@@ -25,6 +25,7 @@ from glia.engine.population_weights import bootstrap_weights
 from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
+from glia.engine.unfreezing import unfreezing_of
 from glia.estimators.choices import Choices, check_members
 from glia.estimators.training import Reporter, build_network, keeping, row_metrics
 from glia.nn import count_parameters
@@ -53,6 +54,9 @@ def build_members(
         If they would all learn the same: they start from the same weights and see the same rows.
     """
     networks = [build_network(choices, layout, outputs, derive(seed, "member", k), x) for k in range(members)]
+    if unfreezing_of(networks[0]):
+        do = "set members=1, or tune='full'"
+        raise InputError("gradual unfreezing is for one network", f"members={members}", do)
     first = networks[0].state_dict()
     if not bootstrap and all(_equal(first, other.state_dict()) for other in networks[1:]):
         raise InputError(

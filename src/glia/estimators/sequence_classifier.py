@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import polars as pl
+
 from glia.estimators.classifier import Classifier
-from glia.estimators.sequence_input import SequenceInput
+from glia.estimators.sequence_input import SequenceInput, with_ids
 
 
 class SequenceClassifier(SequenceInput, Classifier):
@@ -29,3 +33,7 @@ class SequenceClassifier(SequenceInput, Classifier):
     >>> SequenceClassifier(epochs=2).fit(X, np.arange(60) > 30).predict(X[:2]).shape
     (2,)
     """
+
+    def predict_frame(self, X: Any) -> pl.DataFrame:
+        """Return a frame with ``prediction`` and ``probability_<class>``; of a table with the ids before them."""
+        return with_ids(super().predict_frame(X), X)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import clone
 
 from glia.core.errors import InputError
-from glia.data.series import SequencePreparation, Sequences, as_sequences
+from glia.data import Table
+from glia.data.series import SequencePreparation, Sequences, as_sequences, from_nested
+from glia.engine.rows import Rows
+from glia.estimators.by_length import by_length
+from glia.estimators.choices import Choices
 from glia.estimators.inputs import RowsIn
 from glia.estimators.own_choices import OwnChoices
 from glia.estimators.sequence_choices import settle_sequences
@@ -23,6 +28,7 @@ class SequenceInput(OwnChoices):
 
     preparation: Any
     _by_step = False
+    _settled: Choices
 
     @property
     def feature_names(self) -> list[str]:
@@ -35,7 +41,7 @@ class SequenceInput(OwnChoices):
         return found  # type: ignore[no-any-return]
 
     def _read_new(self, X: Any) -> RowsIn:
-        sequences = as_sequences(X)
+        sequences = rows_of(X)
         wanted = self.preparation
         if isinstance(wanted, str) or wanted is None:
             if wanted != "auto":
@@ -45,13 +51,14 @@ class SequenceInput(OwnChoices):
             got = type(wanted).__name__
             raise InputError("sequences need a SequencePreparation", got, "see glia.data.series")
         self._unfitted: SequencePreparation = clone(wanted)
-        self._from_table, self.schema_ = False, None
+        self._from_table = isinstance(X, Table)
+        self.schema_ = X.schema if isinstance(X, Table) else None
         self.n_features_in_ = sequences.values.shape[1]
         self._channels = sequences.channels
         return self._dense(sequences, self._unfitted.steps_for(sequences))
 
     def _read_known(self, X: Any) -> RowsIn:
-        sequences = as_sequences(X)
+        sequences = rows_of(X)
         if not hasattr(self, "preparation_"):  # validation sequences, read before the fit
             if sequences.values.shape[1] != self.n_features_in_:
                 got = f"{sequences.values.shape[1]} channels instead of {self.n_features_in_}"
@@ -103,11 +110,38 @@ class SequenceInput(OwnChoices):
         )
         return settled
 
+    def _choose(self, params: dict[str, Any], rows: int, members: int) -> Choices:
+        self._settled = super()._choose(params, rows, members)
+        return self._settled
+
+    def _drawn(self, train: Rows) -> Rows:
+        drawn, why = by_length(super()._drawn(train), self._settled.network, self._settled.batch_size)
+        if why:
+            self._settled.why["order"] = {"value": "rows of like lengths together", "why": why}
+        return drawn
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = True, True
         tags.input_tags.string = tags.input_tags.sparse = tags.input_tags.categorical = False
         return tags
+
+
+def rows_of(X: Any) -> Sequences:
+    """Return sequences: what ``as_sequences`` takes, and tables with a list of numbers per row and channel."""
+    if isinstance(X, Table):
+        return from_nested(X.frame.select(X.schema.names("sequence")))
+    return from_nested(X) if isinstance(X, pl.DataFrame) else as_sequences(X)
+
+
+def with_ids(frame: pl.DataFrame, X: Any) -> pl.DataFrame:
+    """Return predictions with a first column of what tells the sequences apart, where ``X`` says it."""
+    if isinstance(X, Sequences) and X.ids:
+        return frame.insert_column(0, pl.Series("id", list(X.ids), strict=False))
+    names = X.schema.names("id") if isinstance(X, Table) else ()
+    if not names or names[0] in frame.columns:
+        return frame
+    return frame.insert_column(0, X.frame[names[0]])
 
 
 def fitted_length(dense: NDArray[np.float64], steps: int) -> NDArray[np.float64]:

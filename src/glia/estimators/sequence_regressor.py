@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import polars as pl
+
 from glia.estimators.regressor import Regressor
-from glia.estimators.sequence_input import SequenceInput
+from glia.estimators.sequence_input import SequenceInput, with_ids
 
 
 class SequenceRegressor(SequenceInput, Regressor):
@@ -16,3 +20,7 @@ class SequenceRegressor(SequenceInput, Regressor):
     **others
         As in ``Regressor``; ``members="auto"`` is one network.
     """
+
+    def predict_frame(self, X: Any) -> pl.DataFrame:
+        """Return the frame of ``Regressor.predict_frame``; of a table with the ids before it."""
+        return with_ids(super().predict_frame(X), X)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from glia.core.decision_rule import Rule, as_rule
 from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
-from glia.core.source_kinds import TARGETS, source_kind
+from glia.core.source_kinds import TARGETS, looks_like_series, source_kind
 from glia.engine.distributed.settings import Distribution
 from glia.engine.intervals import read_interval
 
@@ -19,8 +19,9 @@ Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Auto = Literal["auto"]
 ColumnRole = Literal[
-    "numeric", "categorical", "ordinal", "datetime", "text", "image", "id", "ignored", "target", "group", "weight"
-]
+    "numeric", "categorical", "ordinal", "datetime", "text", "image", "audio", "sequence", "id", "ignored", "target",
+    "group", "weight",
+]  # fmt: skip
 
 _DATA, _SPLIT, _NETWORK, _PREPARE, _OBJECTIVE = "Data", "Splitting", "Network", "Preparation", "Objective"
 _TRAINING, _JUDGING, _MACHINE = "Training", "Judging", "Machine"
@@ -30,7 +31,9 @@ class FitSettings(Settings):
     """Everything that decides a run; "auto" where Glia chooses from the data and records its choice."""
 
     data: str = setting(
-        REQUIRED, "a table (CSV, TSV, Parquet, Arrow, JSON lines), or a folder with pictures in a sub-folder per class",
+        REQUIRED,
+        "a table (CSV, TSV, Parquet, Arrow, JSON lines), a folder of pictures or sounds in sub-folders per class, or "
+        "a file of series (.npz with X and y, UCR's .tsv)",
         group=_DATA,
     )  # fmt: skip
     target: str | list[str] = setting(REQUIRED, "the column to predict; several for several outputs", group=_DATA)
@@ -42,6 +45,9 @@ class FitSettings(Settings):
         {}, "roles of columns where the inferred one is wrong", group=_DATA, flag="--role"
     )
     drop: list[str] = setting([], "columns to leave out", group=_DATA)
+    id: str | None = setting(
+        None, "column that tells sequences apart, whose steps are the rows, in the order of time", group=_DATA
+    )
     weight: str | None = setting(None, "column of sample weights", group=_DATA)
     stream: Auto | bool = setting(
         "auto", "leave the rows on disk; auto does so with folders and with files that memory would not hold",
@@ -52,7 +58,10 @@ class FitSettings(Settings):
 
     split: Literal["random", "group", "time"] = setting("random", "how rows are divided into parts", group=_SPLIT)
     group: str | None = setting(None, "column whose equal values stay in one part (split = group)", group=_SPLIT)
-    time: str | None = setting(None, "column by which the latest rows become the test (split = time)", group=_SPLIT)
+    time: str | None = setting(
+        None, "column by which the latest rows become the test (split = time); with id, that orders its steps",
+        group=_SPLIT,
+    )  # fmt: skip
     test_fraction: Share = setting(0.2, "share of the rows kept for the final test", group=_SPLIT)
     validation_fraction: Share = setting(
         0.15, "share of the rows kept for early stopping and calibration", group=_SPLIT
@@ -135,6 +144,9 @@ class FitSettings(Settings):
     effort: Literal["quick", "default", "best"] = setting(
         "default", "how much time a good result is worth", group=_TRAINING
     )
+    time_budget: str | None = setting(
+        None, "with effort best: time in which settings are searched and fitted, 90s, 10m, 1h", group=_TRAINING
+    )
 
     coverage: Share = setting(0.9, "share of cases that a prediction interval is to contain", group=_JUDGING)
     baselines: bool = setting(True, "compare with classic models", group=_JUDGING)
@@ -180,7 +192,8 @@ class FitSettings(Settings):
     def _usual_target(cls, values: Any) -> Any:
         """Fill in what is predicted where the kind of source says so: of pictures, their sub-folder."""
         if isinstance(values, dict) and values.get("target") is None:
-            usual = TARGETS.get(source_kind(values.get("data")))
+            data = values.get("data")
+            usual = TARGETS["sequences"] if looks_like_series(data) else TARGETS.get(source_kind(data))
             return values if usual is None else {**values, "target": usual}
         return values
 

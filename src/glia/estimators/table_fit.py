@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.core.source_kinds import source_kind
-from glia.data import Split, Table, check_target, infer_task, read, split_rows
+from glia.data import Schema, Split, Table, check_target, infer_task, read, split_rows
 from glia.data.preparation import Preparation
 from glia.data.stream import Stream
 from glia.engine.checkpointing import Checkpoints
@@ -22,6 +22,8 @@ from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.choices import choose_members
 from glia.estimators.classifier import Classifier
 from glia.estimators.image_fit import copies, make_image_estimator, read_image_table
+from glia.estimators.image_table import with_readable_pictures
+from glia.estimators.raw_kinds import kind_of, raw_kind
 from glia.estimators.regressor import Regressor
 from glia.estimators.settings import FitSettings
 from glia.estimators.stream_table import stream_of
@@ -98,6 +100,9 @@ def fit(data: Any, target: str | list[str] | None = None, **settings: Any) -> An
     path = isinstance(data, str) or hasattr(data, "__fspath__")
     named: dict[str, Any] = {} if target is None else {"target": target}
     checked = FitSettings(data=str(data) if path else "rows in memory", seed=seed, **named, **settings)
+    if checked.time_budget is not None:
+        got, do = f"time_budget={checked.time_budget!r}", "call glia.tune, or type glia fit --effort best --time-budget"
+        raise InputError("glia.fit fits once, without a search", got, do)
     return fit_table(checked, data).estimator
 
 
@@ -111,11 +116,13 @@ def fit_table(
 ) -> TableFit:
     """Read, split and fit as the settings say; ``say`` is told what is going on."""
     start = time.perf_counter()
-    method = split_method(settings)
+    raw, divided = raw_kind(settings, source), dividing(settings, source)
+    method = split_method(divided)
     say(f"reading {settings.data}")
-    pictures = source_kind(settings.data if source is None else source) == "images"
-    stream = None if pictures else stream_of(settings, source)
-    table = read_image_table(settings, source) if pictures else _read_table(settings, source, stream, say)
+    folder = raw is None and source_kind(settings.data if source is None else source) == "images"
+    stream = None if folder or raw is not None else stream_of(settings, source)
+    table = read_rows(settings, source, stream=stream, say=say)
+    pictures = bool(table.schema.names("image"))
     y, task = targets(table, settings)
     if not table.schema.inputs():
         why = "; ".join(f"{column.name}: {column.reason}" for column in table.schema.columns[:6])
@@ -125,17 +132,17 @@ def fit_table(
             "a fit needs at least 10 rows with a target", f"{len(table)} in {table.name}", "give more rows"
         )
     weight = None if settings.weight is None else weights(table.frame[settings.weight])
-    split = stream.survey().split if stream is not None else _split(settings, table, y, task, method)
-    if pictures:
-        split = replace(split, duplicates=copies(table, split.train, split.valid, split.test))
+    split = stream.survey().split if stream is not None else _split(divided, table, y, task, method)
+    if folder or raw is not None:
+        twice = copies if raw is None else raw.copies
+        split = replace(split, duplicates=twice(table, split.train, split.valid, split.test))
     read_seconds = time.perf_counter() - start
-    make = make_image_estimator if pictures else make_estimator
-    estimator = make(settings, task, verbose).set_params(checkpoint=checkpoint)
-    if stream is None and not pictures and method == "random":
+    estimator = make_estimator_for(table.schema, settings, task, verbose).set_params(checkpoint=checkpoint)
+    if stream is None and not pictures and raw is None and method == "random":
         split = folded(split, estimator)
     streamed = None if stream is None else int(stream.survey().counts.sum())
     found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed)
-    what = "pictures" if pictures else f"rows, {len(table.schema.inputs())} columns"
+    what = raw.noun if raw is not None else "pictures" if folder else f"rows, {len(table.schema.inputs())} columns"
     say(f"training on {found.counts['train']:,} {what} ({task})")
     start = time.perf_counter()
     if stream is not None:
@@ -159,6 +166,37 @@ def folded(split: Split, estimator: Any) -> Split:
     return replace(split, train=whole, valid=whole[:0]) if own and several and judged else split
 
 
+def read_rows(
+    settings: FitSettings,
+    source: Any = None,
+    *,
+    stream: Stream | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Table:
+    """Return the rows that a run learns from, of whatever kind they are."""
+    raw = raw_kind(settings, source)
+    if raw is not None:
+        return raw.read(settings, source)
+    if source_kind(settings.data if source is None else source) == "images":
+        return read_image_table(settings, source)
+    return _read_table(settings, source, stream, say)
+
+
+def make_estimator_for(schema: Schema, settings: FitSettings, task: Task, verbose: int = 0) -> Any:
+    """Return an unfitted estimator with the settings of a run, for rows of whatever kind the schema says."""
+    raw = kind_of(schema)
+    if raw is not None:
+        return raw.make(settings, task, verbose)
+    if schema.names("image"):
+        return make_image_estimator(settings, task, verbose, beside=len(schema.inputs()) > 1)
+    return make_estimator(settings, task, verbose)
+
+
+def dividing(settings: FitSettings, source: Any = None) -> FitSettings:
+    """Return the settings by which rows are divided into parts: of sequences, the time orders their steps instead."""
+    return settings if raw_kind(settings, source) is None else settings.replace(time=None)
+
+
 def _read_table(settings: FitSettings, source: Any, stream: Stream | None, say: Callable[[str], None]) -> Table:
     """Return the rows, of a stream a sample of them."""
     roles: dict[str, str] = dict(settings.roles)
@@ -174,10 +212,12 @@ def _read_table(settings: FitSettings, source: Any, stream: Stream | None, say: 
             drop=settings.drop,
             limit=settings.max_rows,
         )
-    if table.schema.names("image"):
-        got = f"the column {table.schema.names('image')[0]!r} of a table"
-        raise InputError("pictures to learn from must lie in a folder per class", got, "hand in the folder")
-    return table
+    if not table.schema.names("image"):
+        return table
+    if stream is not None:
+        got = f"the column {table.schema.names('image')[0]!r}"
+        raise InputError("a stream of rows holds no pictures", got, "set stream to false, or drop the column")
+    return with_readable_pictures(table)
 
 
 def _split(

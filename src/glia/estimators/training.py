@@ -22,12 +22,14 @@ from glia.engine.checkpointing import Checkpointing, as_checkpoints
 from glia.engine.distributed.teamed import teamed
 from glia.engine.events import trouble
 from glia.engine.fingerprint import fingerprint
+from glia.engine.frozen_features import what_learns
 from glia.engine.history import History
 from glia.engine.loop import Trainer
 from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
 from glia.engine.sources import Source
+from glia.engine.unfreezing import unfreezing_of
 from glia.estimators.choices import Choices
 from glia.nn import as_network, count_parameters
 from glia.objectives import ResolvedObjective
@@ -107,10 +109,11 @@ def train_network(
     stopping = EarlyStopping(choices.patience)
     kept = keeping(checkpoint, network, objective, choices, (train, valid), f"{seed} {precision}")
     mixing = train.mixing if isinstance(train, AugmentedRows) else None
+    learned = what_learns(network, train, valid)
     trainer = Trainer(
-        network,
+        learned.network,
         objective.loss if mixing is None else mixing.loss(objective.loss),
-        optimizer or choices.optimizer.make(network, choices.lr),
+        optimizer or choices.optimizer.make(learned.network, choices.lr),
         epochs=choices.epochs,
         batch_size=choices.batch_size,
         schedule=as_schedule(choices.schedule),
@@ -118,11 +121,13 @@ def train_network(
         clip=choices.optimizer.clip(),
         precision="bfloat16" if precision == "bfloat16" else "float32",
         metrics=row_metrics(objective.task),
-        callbacks=[stopping, Reporter(Progress(verbose), len(train)), *kept],
+        callbacks=[stopping, Reporter(Progress(verbose), len(train)), *unfreezing_of(network), *kept],
         random_state=seed,
     )
-    with threads(step_threads(network, train, choices.batch_size)), teamed(trainer, train, valid) as parts:
+    work = step_threads(learned.network, learned.train, choices.batch_size)
+    with threads(work), teamed(trainer, learned.train, learned.valid) as parts:
         history = trainer.fit(*parts)
+    network.eval()
     if trainer.stop_reason == "interrupted":
         warnings.warn(
             f"training was interrupted in epoch {trainer.epoch + 1}; the best weights so far are kept", stacklevel=4

@@ -28,6 +28,7 @@ from glia.explain.concept_vectors import ConceptResult, concept_vectors
 from glia.explain.counterfactuals import Counterfactual, CounterfactualsResult, counterfactuals
 from glia.explain.effect import EffectResult
 from glia.explain.filters import FiltersResult, filters
+from glia.explain.gates import GatesResult, gates
 from glia.explain.global_methods import pictures
 from glia.explain.gradient_importance import GradientImportanceResult, gradient_importance
 from glia.explain.importance import correlated_columns, importance
@@ -57,6 +58,7 @@ __all__ = [
     "CounterfactualsResult",
     "EffectResult",
     "FiltersResult",
+    "GatesResult",
     "GradientImportanceResult",
     "ImportanceResult",
     "InteractionsResult",
@@ -78,6 +80,7 @@ __all__ = [
     "counterfactuals",
     "deeplift",
     "filters",
+    "gates",
     "grad_cam",
     "gradient_importance",
     "guided_backprop",

@@ -6,6 +6,9 @@ that are usable alone. Registries (``activations``, ``initialisers``, ``norms``,
 """
 
 from glia.nn.activations import Step, activation_name, activations, is_activation, local_derivative, make_activation
+from glia.nn.architecture import Architecture, architecture
+from glia.nn.backbone import Backbone
+from glia.nn.backbone_network import BackboneNetwork
 from glia.nn.chain import ChainResult, chain_rule
 from glia.nn.convnet import ConvNet
 from glia.nn.convolution import ConvBlock, conv_norm
@@ -14,9 +17,13 @@ from glia.nn.describe import LayerDescription, NetworkDescription, count_paramet
 from glia.nn.dropout import dropouts, make_dropout, monte_carlo_dropout, monte_carlo_samples
 from glia.nn.embeddings import CodeEmbedding, TabularInput, make_input
 from glia.nn.flip_mean import FlipMean
+from glia.nn.gradient_reversal import GradientReversal, reverse_gradient
+from glia.nn.gru_gates import GRUGates, gru_gate_activations
 from glia.nn.initialisers import auto_init, initialise_, initialise_layer_, initialisers
+from glia.nn.layer_order import Stage, layer_stages
 from glia.nn.lenet import LeNet
 from glia.nn.linear import Linear
+from glia.nn.low_rank import LowRank, adaptable, add_adapters, merge
 from glia.nn.lstm_gates import Gates, gate_activations
 from glia.nn.lsuv import lsuv_
 from glia.nn.missing_inputs import AsTheyAre, MissingInputs
@@ -30,6 +37,7 @@ from glia.nn.parts import Part
 from glia.nn.perceptron import PerceptronNetwork
 from glia.nn.perceptron_multiclass import multiclass_mistake_bound, multiclass_perceptron_rule
 from glia.nn.perceptron_rule import PerceptronFit, mistake_bound, perceptron_rule
+from glia.nn.picture_and_table import PictureAndTable, PictureAndTableNetwork
 from glia.nn.pooling import global_poolings, make_pool, poolings
 from glia.nn.recurrent import GRU, LSTM, RNN, RecurrentNetwork
 from glia.nn.residual import DenseBlock, ResidualBlock
@@ -38,12 +46,16 @@ from glia.nn.sequence_network import SequenceNetwork, SequenceSpec
 from glia.nn.sequence_transformer import SequenceTransformer, TransformerNetwork, attention_maps
 from glia.nn.spec import Spec
 from glia.nn.tcn import TCN, TemporalNetwork
+from glia.nn.text_network import TextConvNet, TextConvNetwork
 from glia.nn.trace import LayerTrace, TraceResult, trace
 from glia.nn.vgg import VGG
 from glia.nn.vision_transformer import VisionTransformer
 
 __all__ = [
+    "Architecture",
     "AsTheyAre",
+    "Backbone",
+    "BackboneNetwork",
     "ChainResult",
     "CodeEmbedding",
     "ConvBlock",
@@ -52,12 +64,15 @@ __all__ = [
     "DenseBlock",
     "FlipMean",
     "GRU",
+    "GRUGates",
     "Gates",
+    "GradientReversal",
     "LSTM",
     "LayerDescription",
     "LayerTrace",
     "LeNet",
     "Linear",
+    "LowRank",
     "MLP",
     "MLPNetwork",
     "MissingInputs",
@@ -68,6 +83,8 @@ __all__ = [
     "PerceptronFit",
     "PerceptronNetwork",
     "Periodic",
+    "PictureAndTable",
+    "PictureAndTableNetwork",
     "PiecewiseLinear",
     "RNN",
     "RecurrentNetwork",
@@ -77,16 +94,22 @@ __all__ = [
     "SequenceSpec",
     "SequenceTransformer",
     "Spec",
+    "Stage",
     "Step",
     "TCN",
     "TabularInput",
     "TemporalNetwork",
+    "TextConvNet",
+    "TextConvNetwork",
     "TraceResult",
     "TransformerNetwork",
     "VGG",
     "VisionTransformer",
     "activation_name",
     "activations",
+    "adaptable",
+    "add_adapters",
+    "architecture",
     "as_network",
     "attention_maps",
     "auto_init",
@@ -99,11 +122,13 @@ __all__ = [
     "evaluating",
     "gate_activations",
     "global_poolings",
+    "gru_gate_activations",
     "initialise_",
     "initialise_layer_",
     "initialisers",
     "is_activation",
     "keeping_modes",
+    "layer_stages",
     "local_derivative",
     "lsuv_",
     "make_activation",
@@ -111,6 +136,7 @@ __all__ = [
     "make_input",
     "make_norm",
     "make_pool",
+    "merge",
     "mistake_bound",
     "monte_carlo_dropout",
     "monte_carlo_samples",
@@ -121,6 +147,7 @@ __all__ = [
     "numeric_embeddings",
     "perceptron_rule",
     "poolings",
+    "reverse_gradient",
     "spec_from_dict",
     "trace",
 ]

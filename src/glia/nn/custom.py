@@ -83,7 +83,7 @@ def _arguments(factory: Callable[..., Any], layout: Layout, out_features: int) -
     InputError
         If it needs arguments that are not understood.
     """
-    channels = layout.shape[0] if len(layout.shape) > 1 else layout.in_features
+    channels = _channels(layout)
     meanings = {
         "layout": layout,
         **dict.fromkeys(_IN, layout.in_features),
@@ -103,6 +103,13 @@ def _arguments(factory: Callable[..., Any], layout: Layout, out_features: int) -
         return [start, out_features], {}
     shown = f"{getattr(factory, '__name__', factory)}({', '.join(p.name for p in required)})"
     raise InputError("the arguments of a network factory must be understood", shown, ADVICE)
+
+
+def _channels(layout: Layout) -> int:
+    """Return the channels of a row: first of pictures (C, H, W), last of sequences (T, C), the mask among them."""
+    if len(layout.shape) == 2:
+        return layout.shape[1]
+    return layout.shape[0] if len(layout.shape) > 1 else layout.in_features
 
 
 def check_output(network: nn.Module, layout: Layout, out_features: int) -> None:

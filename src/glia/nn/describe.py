@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -122,6 +122,7 @@ def describe_network(network: nn.Module, shape: Sequence[int]) -> NetworkDescrip
     rows = torch.zeros(2, *shape, device=next((p.device for p in network.parameters()), None))
     with evaluating(network), watching(network, note), tracing_fields(rows) as tracer:
         network(rows)
+    _count_unseen(network, found)
     kept = [*network.parameters(), *network.buffers()]
     return NetworkDescription(
         tuple(found.values()),
@@ -129,3 +130,19 @@ def describe_network(network: nn.Module, shape: Sequence[int]) -> NetworkDescrip
         count_parameters(network, trainable_only=True),
         sum(tensor.numel() * tensor.element_size() for tensor in kept),
     )
+
+
+def _count_unseen(network: nn.Module, found: dict[str, LayerDescription]) -> None:
+    """Count parameters of modules that are never called for the layer that uses them.
+
+    Attention, for one, takes the weights of its last projection without calling it.
+    """
+    for name, module in network.named_modules():
+        own = sum(p.numel() for p in module.parameters(recurse=False))
+        if not own or (name or "network") in found:
+            continue
+        above = name
+        while above and above not in found:
+            above = above.rpartition(".")[0]
+        if above:
+            found[above] = replace(found[above], parameters=found[above].parameters + own)

@@ -22,6 +22,7 @@ from glia.objectives.classification_losses import (
     MulticlassHinge,
     SquaredHinge,
 )
+from glia.objectives.coral import coral_distance
 from glia.objectives.cost_matrix import cost_threshold, least_cost, mean_cost
 from glia.objectives.counted_loss import CountedLoss
 from glia.objectives.curves import (
@@ -91,6 +92,7 @@ __all__ = [
     "conformal_normalised",
     "conformal_radius",
     "confusion",
+    "coral_distance",
     "cost_threshold",
     "coverage",
     "default_loss",

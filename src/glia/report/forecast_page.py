@@ -7,7 +7,7 @@ from typing import Any
 
 from glia.core.results import jsonable
 from glia.report import words
-from glia.report.charts import Bar, Chart, Series, bar_chart, forecast_chart, line_chart
+from glia.report.charts import Bar, Chart, Series, bar_chart, forecast_chart, line_chart, network_chart
 from glia.report.page import Section, fill
 
 TITLES = {"network": "this network"}
@@ -35,6 +35,7 @@ def render_forecast(record: Mapping[str, Any]) -> str:
         errors=None if not judged else _errors(judged),
         steps=None if not judged else _steps(judged),
         scores=() if not judged else _scores(judged),
+        architecture=network_chart(data.get("network") or {}),
         choices=tuple((name, one["value"], one["why"]) for name, one in data["choices"].items()),
     )
 

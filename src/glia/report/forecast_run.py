@@ -24,6 +24,7 @@ from glia.estimators.persist import save
 from glia.estimators.rolling_origin import RollingOriginResult, rolling_origin
 from glia.report.forecast_page import render_forecast
 from glia.report.forecast_settings import ForecastSettings
+from glia.report.network_record import network_record
 from glia.report.run_folder import RunFolder
 
 SHOWN = 6
@@ -84,6 +85,7 @@ def forecast_run(
         "data": {"name": Path(settings.data).name, **describe_table(table)},
         "source": {"sha256": sha256(Path(settings.data))} if source is None and Path(settings.data).is_file() else {},
         "choices": forecaster.choices_,
+        "network": network_record(forecaster),
         "season": forecaster.windows_.season_,
         "input_length": forecaster.windows_.length_,
         "base": {"name": forecaster.windows_.base_, "errors": forecaster.windows_.base_errors_},

@@ -7,7 +7,7 @@ from typing import Any
 
 from glia.core.results import jsonable
 from glia.report import words
-from glia.report.charts import miniature
+from glia.report.charts import miniature, network_chart
 from glia.report.explanation import explanation_section
 from glia.report.figures import (
     calibration_chart,
@@ -59,6 +59,7 @@ def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
         importance=importance_chart(data),
         explanation=explanation_section(data.get("explanation")),
         learning=learning_charts(data, epochs),
+        architecture=network_chart(data.get("network") or {}),
         profile=_profile(data),
         most_columns=MOST_COLUMNS,
     )

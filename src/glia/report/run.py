@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -29,24 +30,27 @@ from glia.engine.intervals import Every, read_interval
 from glia.estimators.baselines import Baseline, fit_baselines
 from glia.estimators.image_fit import FILE, classic_columns
 from glia.estimators.persist import save
+from glia.estimators.raw_kinds import kind_of
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import TableFit, fit_table
 from glia.explain.checks import quick_check
 from glia.explain.permutation import permutation_importance
 from glia.explain.shap import shap
-from glia.nn import describe_network
 from glia.objectives import coverage, evaluate, metrics, metrics_for, paired_difference, primary_metric, reliability
 from glia.objectives.evaluation import EvaluationResult
+from glia.report.best_effort import best_within, searched_choice
 from glia.report.effects import leading_effects
 from glia.report.evidence import curves, data_profile, decided, hardest_rows, weak_groups
 from glia.report.explanation import explanation_record
 from glia.report.html import render
+from glia.report.network_record import network_record
 from glia.report.pictures import with_pictures
 from glia.report.run_folder import OUTPUTS, RunFolder
 from glia.report.verdict import verdict
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "polars")
 _IMPORTANCE_ROWS = 2000
+_PICTURE_ROWS = 400  # pictures are decoded again for every shuffled column
 _BACKGROUND_ROWS = 1000
 _BOOTSTRAP_VALUES = 50_000_000  # resampled rows per model: bounds the time for large test parts
 
@@ -100,12 +104,15 @@ def fit_run(
         checkpoint = None
         if read_interval(settings.checkpoint_every) != Every():
             checkpoint = Checkpoints(folder.checkpoints, settings.checkpoint_every, replace=not resume, say=say)
-        fitted = fit_table(settings, source, verbose=0 if quiet else 1, say=say, checkpoint=checkpoint)
+        wanted, searched = best_within(settings, folder.checkpoints, say)
+        fitted = fit_table(wanted, source, verbose=0 if quiet else 1, say=say, checkpoint=checkpoint)
         if not first:
             if fitted.estimator.interrupted_:
                 raise KeyboardInterrupt
             return None
         record = _judge(fitted, settings, folder, say)
+        record["search"] = searched
+        record["choices"] = {**record["choices"], **searched_choice(searched)}
         record["timings"]["total"] = time.perf_counter() - began
         say("writing the model and the report")
         files = _write(folder.path, fitted, settings, record)
@@ -166,18 +173,6 @@ def build_record(
 
 def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, Any]:
     estimator, table, split = fitted.estimator, fitted.table, fitted.split
-    description = describe_network(estimator.network_, estimator.layout_.shape)
-    layers = [
-        {
-            "name": one.name,
-            "type": one.kind,
-            "output": list(one.output_shape),
-            "parameters": one.parameters,
-            "multiply_adds": one.multiply_adds,
-            "field": None if one.receptive_field is None else list(one.receptive_field),
-        }
-        for one in description.layers
-    ]
     info = {
         m.name: {"greater_is_better": m.greater_is_better, "description": m.description}
         for m in metrics_for(fitted.task)
@@ -196,13 +191,7 @@ def _facts(fitted: TableFit, settings: FitSettings, command: str) -> dict[str, A
         "schema": _schema_data(table.schema),
         "profile": data_profile(table.frame, table.schema.to_dict()),
         "split": _split_data(split, fitted.counts, sampled=fitted.streamed is not None),
-        "network": {
-            "name": type(estimator.network_).__name__,
-            "parameters": description.parameters,
-            "multiply_adds": description.multiply_adds,
-            "layers": layers,
-            "text": repr(estimator.spec_),
-        },
+        "network": network_record(estimator),
         "choices": estimator.choices_,
         "training": {
             "epochs": estimator.n_iter_,
@@ -287,41 +276,48 @@ def _against_classic(
 def _classic_rows(fitted: TableFit, seen: NDArray[Any]) -> tuple[Any, Any, dict[str, Any]]:
     """Return training rows, test rows and the roles of their columns, as classic models take them."""
     frames = [fitted.table.take(index).frame for index in (seen, fitted.split.test)]
+    raw = kind_of(fitted.table.schema)
+    if raw is not None:
+        held = list(fitted.table.schema.names(raw.role))
+        return raw.columns(frames[0].select(held), frames[1].select(held))
     pictures = fitted.table.schema.names("image")
-    if pictures:
-        train, test, roles = classic_columns(*(frame[pictures[0]].to_list() for frame in frames))
-        return train, test, dict(roles)
-    inputs = list(fitted.table.schema.inputs())
+    inputs = [name for name in fitted.table.schema.inputs() if name not in pictures]
     train, test = (frame.select(inputs) for frame in frames)
-    return train, test, {name: fitted.table.schema.role(name) for name in inputs}
+    roles: dict[str, Any] = {name: fitted.table.schema.role(name) for name in inputs}
+    if pictures:
+        *parts, found = classic_columns(frames[0][pictures[0]].to_list(), frames[1][pictures[0]].to_list(), inputs)
+        train, test = (pl.concat(pair, how="horizontal") for pair in zip((train, test), parts, strict=True))
+        roles |= found
+    return train, test, roles
 
 
 def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any, y: NDArray[Any]) -> dict[str, Any]:
     task, estimator = fitted.task, fitted.estimator
     found: dict[str, Any] = {}
     inputs = list(fitted.table.schema.inputs())
+    pictures, raw = fitted.table.schema.names("image"), kind_of(fitted.table.schema)
     names = settings.targets if task in ("regression", "multilabel") else estimator.classes_.tolist()
     found["curves"] = curves(task, y, network.prediction, network.probability, names)
     losses = _row_losses(task, estimator, network, y)
-    shown = [*inputs, *(name for name in (FILE,) if fitted.table.schema.names("image"))]
+    shown = [*inputs, *(name for name in (FILE,) if pictures and name in rows.frame.columns and name not in inputs)]
+    if raw is not None:  # a row is known by its name, not by its thousand values
+        shown = list(fitted.table.schema.names("id", "ignored", "group")) or settings.targets
     found["hardest"] = hardest_rows(
         rows.frame.select(shown), y, network.prediction, network.probability, losses, rows=fitted.split.test
     )
     judged = network.prediction == y if task in ("binary", "multiclass") else losses
-    pictures = fitted.table.schema.names("image")
-    if pictures:  # neither columns to shuffle nor values to group by: what can be looked at are the pictures themselves
+    if pictures:
         found["hardest"] = with_pictures(found["hardest"], pictures[0])
-    else:
-        found["weak_groups"] = weak_groups(rows.frame.select(inputs), judged, fitted.table.schema.to_dict())
+    columns = [name for name in inputs if name not in pictures and raw is None]
+    if columns:  # pictures alone have neither columns to shuffle nor values to group by
+        found["weak_groups"] = weak_groups(rows.frame.select(columns), judged, fitted.table.schema.to_dict())
     if task == "regression":
         found["intervals"] = _intervals(estimator, rows, y, settings.coverage)
     elif network.probability is not None:
         found["calibration"] = _calibration(estimator, rows, y, network.probability)
-    if pictures:
-        return found
-    if settings.importance_repeats >= 2:
+    if columns and settings.importance_repeats >= 2:
         found["importance"] = _importance(fitted, settings, rows, y, inputs)
-    if settings.importance_repeats and settings.explain_rows >= 2:
+    if columns and not pictures and settings.importance_repeats and settings.explain_rows >= 2:
         background = fitted.table.take(fitted.split.train[:_BACKGROUND_ROWS]).frame.select(inputs)
         asked = rows.frame.select(inputs).head(settings.explain_rows)
         shares = shap(estimator, asked, background=background, random_state=settings.seed)
@@ -393,7 +389,7 @@ def _importance(
 ) -> list[dict[str, Any]]:
     """Return how much the primary metric of a sample of test rows suffers when a column is shuffled."""
     task, estimator, metric = fitted.task, fitted.estimator, primary_metric(fitted.task)
-    sample = slice(0, _IMPORTANCE_ROWS)
+    sample = slice(0, _PICTURE_ROWS if fitted.table.schema.names("image") else _IMPORTANCE_ROWS)
     frame, truth = rows.frame.select(inputs)[sample], y[sample]
     if task == "binary":
         truth = estimator.target_.encode(truth).astype(int)

@@ -13,14 +13,24 @@ from glia.core.errors import InputError
 from glia.core.files import write_json, write_text
 from glia.core.seeds import derive
 from glia.core.toml import value_text
-from glia.data import Split, Table, read, split_rows
+from glia.data import Split, Table, split_rows
+from glia.data.schema import RAW_ROLES
 from glia.estimators.choices import FOLDED_ROWS, MEMBERS
 from glia.estimators.persist import save
 from glia.estimators.settings import FitSettings
-from glia.estimators.table_fit import TableFit, fit_table, make_estimator, split_method, targets, weights
+from glia.estimators.table_fit import (
+    TableFit,
+    dividing,
+    fit_table,
+    make_estimator_for,
+    read_rows,
+    split_method,
+    targets,
+    weights,
+)
 from glia.objectives import metrics, paired_difference, primary_metric
 from glia.report.tune_page import render_tune
-from glia.tuning.default_space import FIRST, default_space
+from glia.tuning.default_space import FIRST, default_space, raw_space
 from glia.tuning.progress import Progress
 from glia.tuning.result import TuneResult
 from glia.tuning.settings import TuneSettings, descriptions, searchable
@@ -75,8 +85,8 @@ def tune_run(
     study = Path(settings.study) if settings.study is not None else folder / "study.db"
     _check_places(folder, study, settings, resume)
     say(f"reading {settings.data}")
-    problem, split = _problem(settings)
-    found = _space(settings, space, len(split.train))
+    problem, split = problem_of(settings)
+    found = space_of(settings, space, problem, len(split.train))
     found.check(searchable(), problem.make)
     as_plan(settings.plan, problem.make({}), found, None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +101,7 @@ def tune_run(
         halving=settings.plan,
         seed=settings.seed,
         first=FIRST,
-        about={"settings": _described(settings)},
+        about={"settings": described(settings)},
         tell=tell,
     )
     if result.best is None and error is not None and result.stopped != "interrupted":
@@ -128,22 +138,21 @@ def _check_places(folder: Path, study: Path, settings: TuneSettings, resume: boo
         )
 
 
-def _problem(settings: TuneSettings) -> tuple[Problem, Split]:
+def problem_of(settings: TuneSettings) -> tuple[Problem, Split]:
     """Return what is tuned: the rows of training and validation. Test rows are not handed on."""
-    roles: dict[str, str] = dict(settings.roles)
-    roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
-    table = read(settings.data, target=settings.target, roles=roles, drop=settings.drop, limit=settings.max_rows)
+    table = read_rows(settings)
     y, task = targets(table, settings)
     if len(table) < 30:
         raise InputError("tuning needs at least 30 rows with a target", f"{len(table)}", "give more rows")
-    method = split_method(settings)
+    divided = dividing(settings)
+    method = split_method(divided)
     split = split_rows(
         table,
         y=y if y.ndim == 1 else None,
         task=task if y.ndim == 1 else None,
         method=method,
         group=settings.group,
-        time=settings.time,
+        time=divided.time,
         test_fraction=settings.test_fraction,
         validation_fraction=settings.validation_fraction,
         random_state=settings.seed,
@@ -160,17 +169,18 @@ def _problem(settings: TuneSettings) -> tuple[Problem, Split]:
         words = f"{settings.folds} folds of {len(inside):,} rows"
 
     def make(chosen: dict[str, Any]) -> Any:
-        return make_estimator(settings.fit_settings(**chosen, members=1), task)
+        return make_estimator_for(table.schema, settings.fit_settings(**chosen, members=1), task)
 
     rows: Table = table.take(inside)
     return Problem(make, searchable(), rows, y[inside], weight, folds, words), split
 
 
-def _space(settings: TuneSettings, given: str | None, rows: int) -> Space:
+def space_of(settings: TuneSettings, given: str | None, problem: Problem, rows: int) -> Space:
     """Return what is searched: a setting that was given is not."""
+    plain = not problem.X.schema.names(*RAW_ROLES)
     fixed = [name for name in searchable() if name in settings.model_fields_set]
     if given is None:
-        return default_space(rows).without(fixed)
+        return (default_space(rows) if plain else raw_space()).without(fixed)
     space = read_space(given)
     both = [name for name in space.names if name in fixed]
     if both:
@@ -185,9 +195,19 @@ def _members(settings: TuneSettings, rows: int) -> int | str:
     return MEMBERS[settings.effort] if several else settings.members
 
 
-def _described(settings: TuneSettings) -> dict[str, str]:
+def described(settings: TuneSettings) -> dict[str, str]:
     """Return what of the settings must be the same when a study goes on: all that changes scores."""
-    left = {"data", "out", "checkpoint_every", "baselines", "bootstrap", "importance_repeats", "coverage", "device"}
+    left = {
+        "data",
+        "out",
+        "time_budget",
+        "checkpoint_every",
+        "baselines",
+        "bootstrap",
+        "importance_repeats",
+        "coverage",
+        "device",
+    }
     fields = settings.fit_settings().model_dump()
     more = {"folds": settings.folds}
     return {

@@ -37,3 +37,8 @@ def default_space(rows: int = 10_000) -> Space:
             "numeric_embedding": Choice(("piecewise_linear", "periodic", "none")),
         }
     )
+
+
+def raw_space() -> Space:
+    """Return the space for pictures, sounds and sequences: what is searched of any network's training."""
+    return Space({"lr": Real(3e-4, 3e-2, log=True), "weight_decay": Real(1e-4, 0.5, log=True)})

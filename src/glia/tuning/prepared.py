@@ -14,7 +14,7 @@ from glia.core.hardware import pick_device
 from glia.engine.rows import Rows
 from glia.engine.sources import Source
 from glia.estimators.base import NetworkEstimator
-from glia.estimators.choices import Choices, choose
+from glia.estimators.choices import Choices
 from glia.estimators.training import to_rows
 
 Part = tuple[Any, Any, NDArray[np.float64] | None]
@@ -44,8 +44,8 @@ class Prepared:
 
     def choices(self, estimator: Any) -> Choices:
         """Return what an estimator's "auto" settings mean for these rows."""
-        known = self.estimator
-        return choose(estimator.get_params(deep=False), rows=len(self.x), task=known.task_, layout=known.layout_)
+        found: Choices = self.estimator.choose(estimator.get_params(deep=False), len(self.x))
+        return found
 
 
 class _Untrained(NetworkEstimator):
@@ -59,6 +59,7 @@ class _Untrained(NetworkEstimator):
 
     def _train(self, x: NDArray[np.float32], values: Any, weight: Any, valid: Any, *rest: Any, **more: Any) -> None:
         rows, targets = valid
+        self._choose(self.get_params(deep=False), len(x), 1)  # which rows of some kinds are drawn by
         train = self._drawn(to_rows(x, self.target_.encode(values), weight, self._device))
         encoded = self.target_.encode(self._check_y(targets))
         held = to_rows(self._transform(rows), encoded, self._held_weight(encoded), self._device)

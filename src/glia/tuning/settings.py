@@ -14,7 +14,7 @@ from glia.tuning.halving import Halving
 
 _SEARCH = "Search"
 _GROUPS = ("Network", "Preparation", "Objective", "Training")
-_NEVER = ("members", "bagging", "threshold", "cost")
+_NEVER = ("members", "bagging", "threshold", "cost", "time_budget")
 """Settings that a trial, which is one network and its loss, does not feel."""
 Whole = Annotated[int, Field(ge=2)]
 
@@ -53,7 +53,8 @@ class TuneSettings(FitSettings):
             )
         if self.stream is True:
             raise InputError("a search needs rows in memory", "stream=True", "tune on some of them: --max-rows")
-        if self.folds is not None and (self.split == "time" or (self.time is not None and self.group is None)):
+        timed = self.time is not None and self.group is None and self.id is None  # with id, time orders its steps
+        if self.folds is not None and (self.split == "time" or timed):
             raise InputError("folds would learn from the future", f"folds={self.folds} with time", "leave folds away")
         return self
 
@@ -65,7 +66,7 @@ class TuneSettings(FitSettings):
     def fit_settings(self, **changes: Any) -> FitSettings:
         """Return the settings of a fit, with some of them changed."""
         own = {name: value for name, value in self.model_dump().items() if name in FitSettings.model_fields}
-        return FitSettings(**{**own, "out": "run", **changes})
+        return FitSettings(**{**own, "out": "run", "time_budget": None, **changes})
 
 
 def searchable() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
@@ -307,10 +308,15 @@ def fingerprint(problem: Problem) -> str:
     """Return a digest of the rows, targets, weights and folds of a problem."""
     digest = hashlib.sha256()
     frame = problem.X.frame if isinstance(problem.X, Table) else problem.X
-    digest.update(frame.write_csv().encode() if hasattr(frame, "write_csv") else joblib.hash(frame).encode())
+    digest.update(_spelt(frame).encode() if isinstance(frame, pl.DataFrame) else joblib.hash(frame).encode())
     for part in (problem.y, problem.weight, *(rows for fold in problem.folds for rows in fold)):
         digest.update(repr(part.tolist()).encode() if part is not None else b"-")
     return digest.hexdigest()[:32]
+
+
+def _spelt(frame: pl.DataFrame) -> str:
+    """Return the values of a frame as text; lists in its cells, such as sequences, have no place in a CSV."""
+    return frame.write_json() if any(kind.is_nested() for kind in frame.dtypes) else frame.write_csv()
 
 
 def _cross_validated(problem: Problem, settings: dict[str, Any], scoring: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -80,8 +81,18 @@ def as_rows(X: Any) -> Any:
         return X.collect()
     if sparse.issparse(X):
         return X.tocsr()
+    if isinstance(X, (list, tuple)) and len(X) and not _is_even(X):
+        return list(X)  # sequences of different lengths, or files
     plain = isinstance(X, (list, tuple)) or (hasattr(X, "__array__") and not hasattr(X, "iloc") and not is_frame(X))
     return np.asarray(X) if plain else X
+
+
+def _is_even(X: Any) -> bool:
+    """Tell whether the rows of a list make an array of numbers or words."""
+    first = X[0]
+    if isinstance(first, (str, os.PathLike)):
+        return False
+    return not hasattr(first, "shape") or all(getattr(one, "shape", None) == first.shape for one in X)
 
 
 def is_frame(X: Any) -> bool:
@@ -94,6 +105,10 @@ def take(X: Any, index: Ints) -> Any:
     if isinstance(X, Table):
         return X.take(index)
     if isinstance(X, (np.ndarray, pl.DataFrame, pl.Series)) or sparse.issparse(X):
+        return X[index]
+    if isinstance(X, list):
+        return [X[i] for i in np.asarray(index)]
+    if hasattr(X, "lengths") or hasattr(X, "identity"):  # rows of a kind of their own, which know how to be taken
         return X[index]
     return _safe_indexing(X, index)
 

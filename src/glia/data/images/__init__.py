@@ -2,7 +2,8 @@
 
 from glia.data.images.decode import FORMATS, MOST_PIXELS, Picture, look_at, open_picture, to_pixels
 from glia.data.images.folder import ImageFolder, read_image_folder
-from glia.data.images.image_preparation import ImagePreparation
+from glia.data.images.image_preparation import ImagePreparation, PreparedPictures
+from glia.data.images.picture_table import PictureTable, PictureTablePreparation
 from glia.data.images.rows import ImageRows, as_images
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "ImageRows",
     "MOST_PIXELS",
     "Picture",
+    "PictureTable",
+    "PictureTablePreparation",
+    "PreparedPictures",
     "as_images",
     "look_at",
     "open_picture",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from glia.core.errors import InputError, near
 from glia.core.layout import Layout
+from glia.data.images.pixel_store import KEEPS, Pixels
 from glia.data.images.rows import ImageRows, as_images
 
 LONGEST, SHORTEST = 64, 8
@@ -36,6 +40,9 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         possible value of whole numbers, else by the largest that was seen; "none": as they are.
     resize : {"stretch", "crop", "pad"}
         How pictures of other proportions are made to fit: stretched, cut to the middle, or with grey around.
+    keep : {"auto", "memory", "disk", "none"}
+        Where decoded training pictures are kept. "auto" is memory where they take no more than a quarter of it; else
+        the disk, where it has room; else nowhere: they are decoded again in every epoch. The result is the same.
 
     Attributes
     ----------
@@ -52,11 +59,16 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
     """
 
     def __init__(
-        self, size: Any = "auto", channels: Any = "auto", scale: str = "standard", resize: str = "stretch"
+        self,
+        size: Any = "auto",
+        channels: Any = "auto",
+        scale: str = "standard",
+        resize: str = "stretch",
+        keep: str = "auto",
     ) -> None:
-        self.size, self.channels, self.scale, self.resize = size, channels, scale, resize
+        self.size, self.channels, self.scale, self.resize, self.keep = size, channels, scale, resize, keep
 
-    def fit(self, X: Any, y: Any = None) -> ImagePreparation:
+    def fit(self, X: Any, y: Any = None, *, folder: str | os.PathLike[str] | None = None) -> ImagePreparation:
         """Learn size, channels and scale from training pictures.
 
         Parameters
@@ -64,6 +76,8 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         X : anything that ``as_images`` takes
             N ≥ 1 pictures.
         y : ignored
+        folder : path-like, optional
+            On whose disk pictures are kept, if on disk; by default that of temporary files.
 
         Raises
         ------
@@ -77,7 +91,7 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
             raise InputError("there must be pictures to learn from", "none")
         height, width = self._choose_size(rows)
         channels = self._choose_channels(rows)
-        pixels = rows.pixels((height, width), channels, self.resize)
+        pixels = rows.pixels((height, width), channels, self.resize, self.keep, folder)
         self.layout_ = Layout((channels, height, width))
         self.whole_ = not rows.floating()
         mean, deviation, self.largest_ = _moments(pixels)
@@ -101,6 +115,20 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         pixels = rows.pixels((height, width), channels, self.resize)
         rows.forget()
         self._check_values(pixels)
+        return self.scaled(pixels)
+
+    def rows_of(self, X: ImageRows) -> NDArray[np.float32] | PreparedPictures:
+        """Return the training pictures prepared, (N, C, H, W): an array, or what prepares them as they are asked for.
+
+        To be called after ``fit`` with the very rows that it was called with: they are not decoded again.
+        """
+        channels, height, width = self.layout_.shape
+        pixels = X.pixels((height, width), channels, self.resize)
+        X.forget()
+        return self.scaled(pixels) if isinstance(pixels, np.ndarray) else PreparedPictures(self, pixels)
+
+    def scaled(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return pixels as the network takes them, float32 of the same shape."""
         found = np.empty(pixels.shape, dtype=np.float32)
         mean = self.mean_.astype(np.float32)[:, None, None]
         factor = (1.0 / self.deviation_).astype(np.float32)[:, None, None]
@@ -114,7 +142,9 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         """Return what was learned as JSON data and arrays."""
         size = list(self.size) if isinstance(self.size, (tuple, list)) else self.size
         data = {
-            "settings": {"size": size, "channels": self.channels, "scale": self.scale, "resize": self.resize},
+            "settings": {
+                "size": size, "channels": self.channels, "scale": self.scale, "resize": self.resize, "keep": self.keep,
+            },
             "shape": list(self.layout_.shape), "whole": self.whole_, "largest": self.largest_, "axis": self.axis_,
         }  # fmt: skip
         return data, {"mean": self.mean_, "deviation": self.deviation_}
@@ -155,7 +185,7 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
             raise InputError(must, f"size={self.size!r}", "for instance size=32")
         if not (self.channels == "auto" or self.channels in (1, 3)):
             raise InputError("channels must be 'auto', 1 or 3", f"channels={self.channels!r}")
-        for name, known in (("scale", _SCALES), ("resize", _RESIZES)):
+        for name, known in (("scale", _SCALES), ("resize", _RESIZES), ("keep", KEEPS)):
             value = getattr(self, name)
             if value not in known:
                 raise InputError(
@@ -182,21 +212,70 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         found = rows.channels()
         return found[0] if len(found) == 1 else 3
 
-    def _check_values(self, pixels: NDArray[Any]) -> None:
+    def _check_values(self, pixels: Pixels) -> None:
         """Refuse pictures on another scale: a model of 0 to 255 would take 0 to 1 for pictures that are all black."""
-        if self.scale == "none" or not pixels.size:
+        if self.scale == "none" or not len(pixels):
             return
         if self.whole_ and pixels.dtype != np.uint8:
-            largest = float(np.abs(pixels).max())
-            if 0 < largest <= 1 and bool((pixels != np.rint(pixels)).any()):
+            values = pixels[:]
+            largest = float(np.abs(values).max())
+            if 0 < largest <= 1 and bool((values != np.rint(values)).any()):
                 got = f"fractions up to {largest:.3g}, where whole numbers 0 to 255 were fitted"
                 raise InputError("pictures must be on the scale that was fitted", got, "multiply them by 255")
-        elif not self.whole_ and pixels.dtype == np.uint8 and self.largest_ <= 1 and pixels.max() > 1:
-            got = f"whole numbers up to {pixels.max()}, where values up to {self.largest_:.3g} were fitted"
+        elif not self.whole_ and pixels.dtype == np.uint8 and self.largest_ <= 1 and pixels[:].max() > 1:
+            got = f"whole numbers up to {pixels[:].max()}, where values up to {self.largest_:.3g} were fitted"
             raise InputError("pictures must be on the scale that was fitted", got, "divide them by 255")
 
 
-def _moments(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+class PreparedPictures:
+    """Training pictures that are prepared as they are asked for.
+
+    Parameters
+    ----------
+    preparation : ImagePreparation
+        Fitted.
+    pixels : Pixels
+        N pictures.
+    beside : ndarray (N, D), optional
+        Prepared columns: rows are then flat, the pixels first.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (N, C, H, W), or (N, C·H·W + D).
+    """
+
+    def __init__(
+        self, preparation: ImagePreparation, pixels: Pixels, beside: NDArray[np.float32] | None = None
+    ) -> None:
+        self.preparation, self.pixels, self.beside = preparation, pixels, beside
+        count, *sides = pixels.shape
+        self.shape: tuple[int, ...] = pixels.shape
+        if beside is not None:
+            self.shape = (count, math.prod(sides) + beside.shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> NDArray[np.float32]:
+        """Return the prepared pictures of a slice or of an array of row numbers."""
+        found = self.preparation.scaled(self.pixels[index])
+        if self.beside is None:
+            return found
+        return np.concatenate([found.reshape(len(found), -1), self.beside[index]], axis=1)
+
+    def fingerprint(self) -> str:
+        """Return a hash of 1,024 of the pictures and of how all are prepared."""
+        state, arrays = self.preparation.to_state()
+        places = np.unique(np.linspace(0, len(self) - 1, _BLOCK).astype(np.int64))
+        found = hashlib.sha256(f"{self.shape} {self.pixels.dtype} {state['settings']['scale']}".encode())
+        columns = () if self.beside is None else (self.beside,)
+        for array in (*arrays.values(), self.pixels[places], *columns):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
+
+def _moments(pixels: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Return mean and deviation of every channel and the largest absolute value, block by block in float64.
 
     Deviations come from distances to the mean, since a difference of large sums would lose the digits.

@@ -18,6 +18,8 @@ from glia.core.errors import InputError
 from glia.core.hardware import cores
 from glia.data.images.decode import open_picture, quiet_pillow, resized, to_pixels
 from glia.data.images.folder import ImageFolder
+from glia.data.images.pixel_store import DecodedPixels, MappedPixels, Pixels, on_disk, place_for
+from glia.data.stream.mapped import is_mapped
 
 FEW_CHANNELS = (1, 3, 4)
 """An axis of this length next to the rows', or the last one, is taken for the channels."""
@@ -43,11 +45,14 @@ class ImageRows:
     """
 
     def __init__(
-        self, items: NDArray[Any] | Sequence[Any], names: Sequence[str] | None = None, axis: str = "auto"
+        self,
+        items: NDArray[Any] | MappedPixels | Sequence[Any],
+        names: Sequence[str] | None = None,
+        axis: str = "auto",
     ) -> None:
         self.items, self.names, self.axis = items, names, axis
         self.shape = (len(items),)
-        self._seen: tuple[Any, NDArray[Any]] | None = None
+        self._seen: tuple[Any, Pixels] | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -56,6 +61,10 @@ class ImageRows:
         """Return the pictures at ``index``, an array of row numbers or a slice."""
         where = np.arange(len(self))[index]
         names = None if self.names is None else [self.names[i] for i in where]
+        if isinstance(self.items, MappedPixels):
+            return ImageRows(MappedPixels(self.items.array, self.items.where[where]), names, self.axis)
+        if isinstance(self.items, np.ndarray) and is_mapped(self.items):  # single rows of a file would come into memory
+            return ImageRows(MappedPixels(self.items, where), names, self.axis)
         if isinstance(self.items, np.ndarray):
             return ImageRows(self.items[where], names, self.axis)
         return ImageRows([self.items[i] for i in where], names, self.axis)
@@ -63,7 +72,7 @@ class ImageRows:
     @property
     def stacked(self) -> bool:
         """Whether all pictures are one array."""
-        return isinstance(self.items, np.ndarray)
+        return isinstance(self.items, (np.ndarray, MappedPixels))
 
     def name(self, place: int) -> str:
         """Return what to call a picture."""
@@ -71,14 +80,14 @@ class ImageRows:
 
     def sizes(self) -> NDArray[np.intp]:
         """Return heights and widths, (N, 2)."""
-        if isinstance(self.items, np.ndarray):
+        if isinstance(self.items, (np.ndarray, MappedPixels)):
             return np.tile(np.array(self.items.shape[2:], dtype=np.intp), (len(self), 1))
         with quiet_pillow():
             return np.array(self._each(_size), dtype=np.intp).reshape(len(self), 2)
 
     def channels(self) -> tuple[int, ...]:
         """Return the numbers of channels that occur, sorted; files count as 1 (grey) or 3."""
-        if isinstance(self.items, np.ndarray):
+        if isinstance(self.items, (np.ndarray, MappedPixels)):
             return (int(self.items.shape[1]),)
         with quiet_pillow():
             return tuple(sorted(set(self._each(_channels))))
@@ -95,13 +104,33 @@ class ImageRows:
 
     def floating(self) -> bool:
         """Return whether values are other than whole numbers 0 to 255."""
-        arrays = [self.items] if isinstance(self.items, np.ndarray) else self.items
-        return any(isinstance(one, np.ndarray) and one.dtype != np.uint8 for one in arrays)
+        if isinstance(self.items, (np.ndarray, MappedPixels)):
+            return self.items.dtype != np.uint8
+        return any(isinstance(one, np.ndarray) and one.dtype != np.uint8 for one in self.items)
 
-    def pixels(self, size: tuple[int, int], channels: int, fit: str = "stretch") -> NDArray[Any]:
+    def pixels(
+        self,
+        size: tuple[int, int],
+        channels: int,
+        fit: str = "stretch",
+        keep: str = "memory",
+        folder: str | os.PathLike[str] | None = None,
+    ) -> Pixels:
         """Return all pictures brought to one size, (N, channels, height, width), uint8 or float32.
 
         The last answer is kept, since statistics and rows are asked for one after the other.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Height and width.
+        channels : int
+        fit : str
+            See ``to_pixels``.
+        keep : {"memory", "auto", "disk", "none"}
+            Where they are kept; an array only in memory. See ``place_for``.
+        folder : path-like, optional
+            On whose disk.
 
         Raises
         ------
@@ -110,22 +139,36 @@ class ImageRows:
         """
         asked = (size, channels, fit)
         if self._seen is None or self._seen[0] != asked:
-            self._seen = asked, self._decoded(size, channels, fit)
+            self._seen = asked, self._kept(size, channels, fit, keep, folder)
         return self._seen[1]
+
+    def _kept(
+        self, size: tuple[int, int], channels: int, fit: str, keep: str, folder: str | os.PathLike[str] | None
+    ) -> Pixels:
+        shape, kind = (len(self), channels, *size), np.float32 if self.floating() else np.uint8
+        place = place_for(shape, np.dtype(kind).itemsize, keep, folder)
+        if place == "memory":
+            return self._decoded(size, channels, fit)
+        if isinstance(self.items, MappedPixels) and self.items.shape == shape and self.items.dtype == kind:
+            return self.items
+        if is_mapped(self.items) and isinstance(self.items, np.ndarray) and self.items.shape == shape:
+            return MappedPixels(self.items)
+        again = DecodedPixels(lambda index: self[index]._decoded(size, channels, fit), shape, kind)
+        return on_disk(again, folder) if place == "disk" else again
 
     def forget(self) -> None:
         """Give the memory of the last answer back."""
         self._seen = None
 
     def _decoded(self, size: tuple[int, int], channels: int, fit: str) -> NDArray[Any]:
-        if isinstance(self.items, np.ndarray) and self.items.shape[1:] == (channels, *size):
-            return self.items
+        if isinstance(self.items, (np.ndarray, MappedPixels)) and self.items.shape[1:] == (channels, *size):
+            return self.items if isinstance(self.items, np.ndarray) else self.items[:]
         kind = np.float32 if self.floating() else np.uint8
         found = np.empty((len(self), channels, *size), dtype=kind)
 
         def work(place: int) -> None:
             try:
-                found[place] = _pixels(self.items[place], size, channels, fit)
+                found[place] = _pixels(self._item(place), size, channels, fit)
             except InputError as error:
                 raise InputError(f"{self.name(place)}: {error.must}", error.got, error.do) from error
 
@@ -133,6 +176,9 @@ class ImageRows:
             for _ in pool.map(work, range(len(self)), chunksize=64):
                 pass
         return found
+
+    def _item(self, place: int) -> Any:
+        return self.items.one(place) if isinstance(self.items, MappedPixels) else self.items[place]
 
     def identity(self) -> pl.DataFrame:
         """Return one column in which equal pictures, and only those, have equal values."""
@@ -214,8 +260,8 @@ def _values(X: NDArray[Any]) -> NDArray[Any]:
         return X
     if X.dtype.kind in "iu" and X.size and X.min() >= 0 and X.max() <= 255:
         return X.astype(np.uint8)
-    values = X.astype(np.float32)
-    if not np.isfinite(values).all():
+    values = X.astype(np.float32, copy=not is_mapped(X))  # what is on disk stays there if it can
+    if not all(np.isfinite(values[start : start + _CHUNK]).all() for start in range(0, len(values), _CHUNK)):
         raise InputError("the values of pictures must be finite", "NaN or infinity", "fill them in")
     return values
 

@@ -1,5 +1,6 @@
 """Sequences and series: what users hand in, checked, and prepared as tensors."""
 
+from glia.data.series.nested import from_nested, nested_frame
 from glia.data.series.sequence_preparation import LONGEST, SequencePreparation
 from glia.data.series.sequences import Sequences, as_sequences, sequences_of
 from glia.data.series.series_table import SeriesTable, as_series
@@ -19,6 +20,8 @@ __all__ = [
     "as_sequences",
     "as_series",
     "describe_table",
+    "from_nested",
+    "nested_frame",
     "seasonal_scale",
     "sequences_of",
 ]

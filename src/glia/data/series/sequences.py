@@ -40,6 +40,15 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def __getitem__(self, index: Any) -> Sequences:
+        """Return the sequences at ``index``, an array of row numbers or a slice."""
+        where = np.arange(len(self))[index]
+        ends = np.cumsum(self.lengths)
+        kept = self.lengths[where]
+        source = np.repeat(ends[where] - np.cumsum(kept), kept) + np.arange(int(kept.sum()))
+        ids = tuple(self.ids[i] for i in where) if self.ids else ()
+        return Sequences(self.values[source], kept, self.channels, ids)
+
     def dense(self, steps: int) -> Floats:
         """Return an array (N, steps, C + 1) whose last channel is the mask: 1 at real steps, which come first.
 
@@ -171,6 +180,20 @@ def sequences_of(frame: Any, *, id: str, time: str | None = None, channels: Sequ
         columns.append(column.fill_null(float("nan")).to_numpy())
     lengths = table["__place"].unique_counts().to_numpy().astype(np.intp)
     return _checked(np.stack(columns, 1).astype(np.float64), lengths, tuple(names), tuple(order[id].to_list()))
+
+
+def from_parts(
+    values: Floats, lengths: NDArray[np.intp], names: tuple[str, ...], ids: tuple[Any, ...] = ()
+) -> Sequences:
+    """Return sequences whose steps (S, C) stand one after the other, checked.
+
+    Raises
+    ------
+    InputError
+        If a sequence has no step, or a value is infinite.
+    """
+    _check_lengths(lengths)
+    return _checked(values, lengths, names, ids)
 
 
 def _names(count: int) -> tuple[str, ...]:

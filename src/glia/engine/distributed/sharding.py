@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from glia.core.seeds import torch_rng
-from glia.engine.rows import Rows, epoch_order
+from glia.engine.rows import Rows
 from glia.engine.sources import Batch, Source
 
 
@@ -76,8 +75,8 @@ class Sharded:
             yield x[rows], y[rows], None if weight is None else weight[rows]
 
     def _of_rows(self, rows: Rows, batch_size: int, seed: int, number: int, skip: int) -> Iterator[Batch]:
-        """Gather this worker's rows alone, once; the batches are those of ``Rows.epoch``."""
-        order = epoch_order(len(rows), batch_size, torch_rng(seed, "order", number))[skip * batch_size :]
+        """Gather this worker's rows alone, once; the batches are those of ``rows.epoch``, in whichever order."""
+        order = rows.order(batch_size, seed, number)[skip * batch_size :]
         own = torch.cat([batch[self._slice(len(batch))] for batch in torch.split(order, batch_size)] or [order])
         mine, start = rows.take(own.to(rows.x.device)), 0
         for batch in torch.split(order, batch_size) if len(order) else ():

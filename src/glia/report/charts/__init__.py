@@ -7,6 +7,7 @@ from glia.report.charts.differences import difference_chart
 from glia.report.charts.forecast import forecast_chart
 from glia.report.charts.histogram import histogram_chart, miniature
 from glia.report.charts.line import Series, line_chart
+from glia.report.charts.network import network_chart
 from glia.report.charts.reliability import reliability_chart
 from glia.report.charts.roc import pr_chart, roc_chart
 from glia.report.charts.scatter import agreement_chart
@@ -25,6 +26,7 @@ __all__ = [
     "interval_chart",
     "line_chart",
     "miniature",
+    "network_chart",
     "pr_chart",
     "reliability_chart",
     "roc_chart",

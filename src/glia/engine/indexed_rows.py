@@ -1,0 +1,80 @@
+"""Rows whose inputs are fetched by number as mini-batches need them, ahead, on another thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from threading import Event
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glia.core.seeds import torch_rng
+from glia.data.stream import Prefetch
+from glia.engine.fingerprint import hash_tensors
+from glia.engine.rows import epoch_order
+from glia.engine.sources import Batch
+
+AHEAD = 3
+"""Mini-batches that are ready or in the making while one is in use."""
+
+
+class IndexedRows:
+    """Mini-batches in the very order of ``Rows`` in memory, and of the same bits, from inputs that are elsewhere.
+
+    Parameters
+    ----------
+    fetch : callable
+        Row numbers (B,) → inputs (B, *shape), float32. Called on one thread only.
+    y : Tensor
+        Targets, (N,) or (N, T), in memory, on the device where batches go.
+    weight : Tensor (N,), optional
+        With mean 1.
+    shape : tuple of int
+        Of one row's inputs.
+    label : callable
+        Returns a text that is another one for other inputs; for checkpoints.
+
+    Attributes
+    ----------
+    x : Tensor
+        No rows, (0, *shape): what rows in memory say by theirs, their shape and device.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+        y: Tensor,
+        weight: Tensor | None,
+        shape: tuple[int, ...],
+        label: Callable[[], str],
+    ) -> None:
+        self.fetch, self.y, self.weight, self.label = fetch, y, weight, label
+        self.x = torch.empty((0, *shape), device=y.device)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the rows."""
+        return f"{self.label()} {hash_tensors((self.y, self.weight))}"
+
+    def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
+        """Yield the mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``."""
+        order = epoch_order(len(self), batch_size, torch_rng(seed, "order", number))[skip * batch_size :]
+        parts = torch.split(order, batch_size) if len(order) else ()
+
+        def fetched(stop: Event) -> Iterator[tuple[Tensor, NDArray[Any]]]:
+            for part in parts:
+                if stop.is_set():
+                    return
+                yield part, self.fetch(part.numpy())
+
+        with closing(Prefetch(fetched, AHEAD)) as ahead:
+            for part, x in ahead:
+                where = part.to(self.y.device)
+                weight = None if self.weight is None else self.weight.index_select(0, where)
+                yield torch.from_numpy(x).to(self.y.device), self.y.index_select(0, where), weight

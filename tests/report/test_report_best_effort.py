@@ -1,0 +1,77 @@
+"""Effort best within a time budget: what is searched is fitted, a search that is done is not done again."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import glia
+from glia.cli.main import run
+from glia.core.errors import InputError
+from glia.estimators.settings import FitSettings
+from glia.report import best_effort
+from glia.report.best_effort import best_within
+
+pytest.importorskip("optuna", reason="searching needs the extra glia-nn[tune]")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    path = tmp_path_factory.mktemp("best") / "rows.csv"
+    y = np.where(x[:, 0] * x[:, 1] > 0, "yes", "no")
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": y}).write_csv(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def few_trials(monkeypatch):
+    monkeypatch.setattr(best_effort, "_TRIALS", 3)  # they end the search, not the time: tests must not hang on it
+
+
+def test_a_run_trains_what_its_search_found(table, tmp_path):
+    out = tmp_path / "run"
+    words = ["fit", str(table), "--target", "y", "--effort", "best", "--time-budget", "60s", "--epochs", "3"]
+    assert run([*words, "--out", str(out), "--bootstrap", "50", "--no-baselines", "--quiet"]) == 0
+    record = json.loads((out / "run.json").read_text())
+    found = record["search"]
+    assert found["trials"] >= 1 and found["validation"] == "30 validation rows"
+    assert record["choices"]["settings"]["why"].startswith(f"the best of {found['trials']} trials")
+    model = glia.load(out / "model.glia")
+    assert list(model.spec_.hidden) == list(found["settings"]["hidden"])
+    assert not (out / "checkpoints").exists()
+    assert FitSettings.from_toml(out / "settings.toml").time_budget == "60s"
+    assert "the best of" in (out / "report.html").read_text()
+
+
+def test_a_search_that_is_done_is_not_done_again(table, tmp_path, monkeypatch):
+    settings = FitSettings(data=str(table), target="y", effort="best", time_budget="60s", epochs=2)
+    first, record = best_within(settings, tmp_path)
+    monkeypatch.setattr(best_effort, "search", lambda *args, **options: pytest.fail("searched again"))
+    again, same = best_within(settings, tmp_path)
+    assert again == first and same == record
+    assert list(first.hidden) == record["settings"]["hidden"] and 1 <= first.members <= 8
+
+
+def test_what_is_given_is_not_searched(table, tmp_path):
+    settings = FitSettings(
+        data=str(table), target="y", effort="best", time_budget="60s", epochs=2, lr=0.0123, members=2
+    )
+    found, record = best_within(settings, tmp_path)
+    assert "lr" not in record["settings"] and found.lr == 0.0123 and found.members == 2
+
+
+def test_without_a_budget_nothing_is_searched(table, tmp_path):
+    settings = FitSettings(data=str(table), target="y", effort="best")
+    assert best_within(settings, tmp_path) == (settings, None)
+
+
+def test_budgets_that_make_no_sense_are_refused(table, tmp_path):
+    with pytest.raises(InputError, match=r"a time budget is for effort best .* add --effort best"):
+        best_within(FitSettings(data=str(table), target="y", time_budget="60s"), tmp_path)
+    with pytest.raises(InputError, match="an interval must be a number"):
+        best_within(FitSettings(data=str(table), target="y", effort="best", time_budget="soon"), tmp_path)
+    with pytest.raises(InputError, match=r"glia\.fit fits once"):
+        glia.fit(table, "y", effort="best", time_budget="60s")
