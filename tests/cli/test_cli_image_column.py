@@ -26,7 +26,7 @@ def test_from_table_to_answers(tmp_path, capsys):
     assert run(["fit", csv, "--target", "deal", "--out", str(out), *flags]) == 0
     record = json.loads((out / "run.json").read_text())
     assert record["source"]["rows"] == 89 and record["schema"]["columns"][0]["role"] == "image"
-    assert "5.png could not be read; its row was left out" in json.dumps(record["schema"]["warnings"])
+    assert "5.png could not be read and was left out" in json.dumps(record["schema"]["warnings"])
     assert {one["column"] for one in record["importance"]} == {"photo", "size"} and len(record["baselines"]) >= 4
     assert all(one["picture"].startswith("data:image/png") and "size" in one["values"] for one in record["hardest"])
     assert record["network"]["name"] == "PictureAndTableNetwork" and record["network"]["joins"] == {

@@ -16,7 +16,7 @@ from glia.core.protocols import Task
 from glia.core.source_kinds import MANIFEST
 from glia.data import Column, Finding, Schema, Table
 from glia.data.audio import AudioFolder, AudioPreparation, read_audio_folder
-from glia.data.audio.folder import MOST_NAMED
+from glia.data.broken_files import broken_findings, rare_class_findings
 from glia.estimators.audio_classifier import AudioClassifier
 from glia.estimators.audio_inputs import COLUMN
 from glia.estimators.raw_settings import common_settings, refuse_settings
@@ -79,24 +79,13 @@ def _note(folder: AudioFolder) -> str:
 
 
 def _findings(folder: AudioFolder, target: str) -> tuple[Finding, ...]:
-    found = [
-        Finding("broken-sound", COLUMN, f"{name} could not be read and was left out: {why}.")
-        for name, why in folder.broken[:MOST_NAMED]
-    ]
-    if len(folder.broken) > MOST_NAMED:
-        more = len(folder.broken) - MOST_NAMED
-        found.append(Finding("broken-sound", COLUMN, f"{more} more files could not be read and were left out."))
+    found = broken_findings("broken-sound", COLUMN, folder.broken)
     rates = {clip.rate for clip in folder.clips}
     by_class = {(name, clip.rate) for name, clip in zip(folder.classes, folder.clips, strict=True)}
     if len(rates) > 1 and len(by_class) == len(set(folder.classes)):
         text = "Each class has a rate of its own: what was above the lowest one's reach tells them apart."
         found.append(Finding("rate-by-class", target, text))
-    names, counts = np.unique(folder.classes, return_counts=True)
-    rare = [f"{name} ({count})" for name, count in zip(names.tolist(), counts.tolist(), strict=True) if count < 5]
-    if rare:
-        shown = ", ".join(rare[:MOST_NAMED])
-        found.append(Finding("rare-class", target, f"Classes with fewer than five sounds: {shown}."))
-    return tuple(found)
+    return (*found, *rare_class_findings(target, folder.classes, "sounds"))
 
 
 def make_audio_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:

@@ -15,8 +15,8 @@ from sklearn.decomposition import PCA
 from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.data import Column, Finding, Schema, Table
+from glia.data.broken_files import broken_findings, rare_class_findings
 from glia.data.images import ImageFolder, ImagePreparation, PictureTablePreparation, read_image_folder
-from glia.data.images.folder import MOST_NAMED
 from glia.data.preparation import Preparation
 from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.image_classifier import ImageClassifier
@@ -79,23 +79,12 @@ def _note(folder: ImageFolder) -> str:
 
 
 def _findings(folder: ImageFolder, target: str) -> tuple[Finding, ...]:
-    found = [
-        Finding("broken-picture", COLUMN, f"{name} could not be read and was left out: {why}.")
-        for name, why in folder.broken[:MOST_NAMED]
-    ]
-    if len(folder.broken) > MOST_NAMED:
-        more = len(folder.broken) - MOST_NAMED
-        found.append(Finding("broken-picture", COLUMN, f"{more} more files could not be read and were left out."))
+    found = broken_findings("broken-picture", COLUMN, folder.broken)
     moving = sum(one.frames > 1 for one in folder.pictures)
     if moving:
         text = f"{moving:,} pictures have several frames or pages; the first one is used."
         found.append(Finding("several-frames", COLUMN, text, "info"))
-    names, counts = np.unique(folder.classes, return_counts=True)
-    rare = [f"{name} ({count})" for name, count in zip(names.tolist(), counts.tolist(), strict=True) if count < 5]
-    if rare:
-        shown = ", ".join(rare[:MOST_NAMED])
-        found.append(Finding("rare-class", target, f"Classes with fewer than five pictures: {shown}."))
-    return tuple(found)
+    return (*found, *rare_class_findings(target, folder.classes, "pictures"))
 
 
 def copies(table: Table, train: NDArray[Any], valid: NDArray[Any], test: NDArray[Any]) -> int:

@@ -11,11 +11,11 @@ import polars as pl
 
 from glia.core.errors import InputError
 from glia.core.hardware import cores
-from glia.data import Finding, Schema, Table, learn_schema
+from glia.data import Schema, Table, learn_schema
+from glia.data.broken_files import MOST_NAMED, broken_findings
 from glia.data.findings import arrange
 from glia.data.images import ImageRows, look_at
 from glia.data.images.decode import quiet_pillow
-from glia.data.images.folder import MOST_NAMED
 
 
 def is_frame(X: Any) -> bool:
@@ -86,17 +86,7 @@ def with_readable_pictures(table: Table) -> Table:
     if not keep.any():
         got = f"{len(broken):,} that cannot, e.g. {broken[0][0]}: {broken[0][1]}"
         raise InputError(f"some picture of {name!r} must be readable", got, "check the paths; they begin at the table")
-    found = [
-        Finding(
-            "broken-picture",
-            name,
-            f"{path or 'A row without a picture'} could not be read; its row was left out: {why}.",
-        )
-        for path, why in broken[:MOST_NAMED]
-    ]
-    if len(broken) > MOST_NAMED:
-        text = f"{len(broken) - MOST_NAMED} more pictures could not be read; their rows were left out."
-        found.append(Finding("broken-picture", name, text))
+    found = broken_findings("broken-picture", name, [(path or "", why) for path, why in broken])
     schema = replace(table.schema, warnings=arrange([*found, *table.schema.warnings]))
     return replace(table.take(keep), schema=schema)
 

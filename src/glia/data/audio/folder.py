@@ -14,9 +14,8 @@ from glia.core.errors import InputError, near
 from glia.core.hardware import cores
 from glia.core.source_kinds import MANIFEST, is_hidden, is_sound_name
 from glia.data.audio.wav import Clip, look_at_wav
+from glia.data.broken_files import broken_remark
 
-MOST_NAMED = 5
-"""Most broken files that a message names; all are in ``AudioFolder.broken``."""
 PATHS = ("path", "file", "filename", "file_name", "wav")
 """Columns of a manifest that may hold the paths."""
 
@@ -56,12 +55,7 @@ class AudioFolder:
     @property
     def remark(self) -> str:
         """What was left out, in one sentence; empty where nothing was."""
-        if not self.broken:
-            return ""
-        named = "; ".join(f"{name}: {why}" for name, why in self.broken[:MOST_NAMED])
-        more = f"; and {len(self.broken) - MOST_NAMED} more" if len(self.broken) > MOST_NAMED else ""
-        noun = "file" if len(self.broken) == 1 else "files"
-        return f"{len(self.broken)} {noun} could not be read and were left out: {named}{more}"
+        return broken_remark(self.broken)
 
 
 def read_audio_folder(

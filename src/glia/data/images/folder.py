@@ -11,10 +11,8 @@ from pathlib import Path
 from glia.core.errors import InputError
 from glia.core.hardware import cores
 from glia.core.source_kinds import is_hidden, is_picture_name
+from glia.data.broken_files import broken_remark
 from glia.data.images.decode import Picture, look_at, quiet_pillow
-
-MOST_NAMED = 5
-"""Most broken files that a message names; all are in ``ImageFolder.broken``."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,7 @@ class ImageFolder:
     @property
     def remark(self) -> str:
         """What was left out, in one sentence; empty where nothing was."""
-        if not self.broken:
-            return ""
-        named = "; ".join(f"{name}: {why}" for name, why in self.broken[:MOST_NAMED])
-        more = f"; and {len(self.broken) - MOST_NAMED} more" if len(self.broken) > MOST_NAMED else ""
-        noun = "file" if len(self.broken) == 1 else "files"
-        return f"{len(self.broken)} {noun} could not be read and were left out: {named}{more}"
+        return broken_remark(self.broken)
 
 
 def read_image_folder(folder: str | os.PathLike[str], *, limit: int | None = None) -> ImageFolder:
