@@ -108,7 +108,13 @@ def test_a_table_is_split_before_it_is_balanced(tmp_path, seen, method):
     X, y = numbered()
     pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "number": X[:, 2], "y": y}).write_csv(tmp_path / "t.csv")
     settings = FitSettings(
-        data=str(tmp_path / "t.csv"), target="y", roles={"number": "numeric"}, epochs=1, balance=method, hidden=[4]
+        data=str(tmp_path / "t.csv"),
+        target="y",
+        roles={"number": "numeric"},
+        epochs=1,
+        balance=method,
+        hidden=[4],
+        members=1,
     )
     found = fit_table(settings)
     train, valid = seen[0]

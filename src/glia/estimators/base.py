@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -114,7 +115,7 @@ class NetworkEstimator(PreparedEstimator):
         fresh = not (self.warm_start and hasattr(self, "network_"))
         if fresh:
             self.target_ = self._new_target(values)
-            onehot = not isinstance(self.network, (str, Spec))
+            onehot = not isinstance(self.network, (str, Spec, Mapping))
             x = self._fit_preparation(rows, values, onehot=onehot)
         else:
             x = self._transform(rows)
@@ -149,7 +150,7 @@ class NetworkEstimator(PreparedEstimator):
         weight = self._row_weight(values, weight)
         if first:
             self.target_ = self._new_target(values, classes)
-            x = self._fit_preparation(rows, values, onehot=not isinstance(self.network, (str, Spec)))
+            x = self._fit_preparation(rows, values, onehot=not isinstance(self.network, (str, Spec, Mapping)))
             self._build(x, weight is not None)
         else:
             x = self._transform(rows)

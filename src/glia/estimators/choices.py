@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from glia.core.errors import InputError
+from glia.core.errors import InputError, near
 from glia.core.layout import Layout
 from glia.core.protocols import Task
 from glia.engine.optimizer_settings import Optimizer
@@ -49,6 +50,13 @@ def bins_for(columns: int) -> int:
     return min(48, max(16, 256 // max(columns, 1)))
 
 
+def changes_of(network: Any) -> Mapping[str, Any] | None:
+    """Return what is changed of Glia's own network: nothing for "auto"; ``None`` where a network is given instead."""
+    if isinstance(network, str) and network == "auto":
+        return {}
+    return network if isinstance(network, Mapping) else None
+
+
 def choose_members(params: dict[str, Any], rows: int) -> int:
     """Return how many networks "auto" means: several only where everything else about the network is Glia's choice.
 
@@ -62,7 +70,8 @@ def choose_members(params: dict[str, Any], rows: int) -> int:
     members = params.get("members", 1)
     if not (isinstance(members, str) and members == "auto"):
         return check_members(members)
-    alone = params.get("network") != "auto" or params.get("warm_start") or not SMALL <= rows <= FOLDED_ROWS
+    given = changes_of(params.get("network")) is None
+    alone = given or params.get("warm_start") or not SMALL <= rows <= FOLDED_ROWS
     return 1 if alone else MEMBERS.get(str(params.get("effort", "default")), 1)
 
 
@@ -125,16 +134,19 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
         )
         why["members"] = {"value": members, "why": reason}
     width = 256 if rows >= 2000 and members == 1 else 128
-    network = settle(
-        "network",
-        MLP(
-            hidden=(width, width),
-            activation="silu",
-            dropout=0.15 if rows >= 500 else 0.0,
-            numeric_embedding="piecewise_linear" if any(f.bins for f in layout.features) else "none",
-        ),
-        f"two layers of {width} for {rows} rows and {layout.in_features} prepared columns",
+    own = MLP(
+        hidden=(width, width),
+        activation="silu",
+        dropout=0.15 if rows >= 500 else 0.0,
+        numeric_embedding="piecewise_linear" if any(f.bins for f in layout.features) else "none",
     )
+    reason = f"two layers of {width} for {rows} rows and {layout.in_features} prepared columns"
+    changes = changes_of(params.get("network", "auto"))
+    if changes:
+        network = _changed(own, changes)
+        why["network"] = {"value": repr(network), "why": f"{reason}, but with the {', '.join(changes)} that was given"}
+    else:
+        network = settle("network", own, reason)
     rule = settle("optimizer", Optimizer("adamw", weight_decay=0.02, clip_norm=1.0), "the usual rule for tables")
     optimizer = rule if isinstance(rule, Optimizer) else Optimizer(rule)
     lr = settle("lr", 4e-3 if optimizer.name == "adamw" else None, "the usual rate of this optimizer at this width")
@@ -154,6 +166,15 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
         )
         why["early_stopping"] = {"value": patience, "why": reason}
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why)
+
+
+def _changed(own: MLP, changes: Mapping[str, Any]) -> MLP:
+    known = own.get_params(deep=False)
+    for name in changes:
+        if name not in known:
+            raise InputError("what is changed of the network must be a setting of MLP", repr(name), near(name, known))
+    own.set_params(**changes)
+    return own
 
 
 def _batch_size(rows: int) -> tuple[int, str]:

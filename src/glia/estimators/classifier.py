@@ -25,8 +25,9 @@ class Classifier(ClassifierMixin, RareClasses):  # type: ignore[misc]  # scikit-
 
     Parameters
     ----------
-    network : "auto", str, settings, nn.Module or factory
-        ``"auto"``, a name of ``glia.nn.networks``, ``glia.nn.MLP(...)``, or your own module or what makes one.
+    network : "auto", mapping, str, settings, nn.Module or factory
+        ``"auto"``, what to change of it (``{"hidden": (64, 64)}``), a name of ``glia.nn.networks``,
+        ``glia.nn.MLP(...)``, or your own module or what makes one.
     preparation : "auto", "none" or Preparation
         How rows become tensors; "none" hands arrays of numbers on as they are.
     objective : "auto", str, Loss or Objective

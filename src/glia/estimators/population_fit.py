@@ -26,7 +26,7 @@ from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
 from glia.engine.unfreezing import unfreezing_of
-from glia.estimators.choices import Choices, check_members
+from glia.estimators.choices import Choices, changes_of, check_members
 from glia.estimators.training import Reporter, build_network, keeping, row_metrics
 from glia.nn import count_parameters
 from glia.nn.ensemble import MeanNetwork
@@ -159,7 +159,7 @@ def averaged(members: Any) -> str:
 def has_members(members: Any, network: Any, weights: Mapping[str, Any]) -> bool:
     """Tell whether saved weights are those of a ``MeanNetwork``: by the settings, or where these are "auto" by name."""
     if isinstance(members, str) and members == "auto":
-        return isinstance(network, str) and network == "auto" and any(name.startswith("networks.") for name in weights)
+        return changes_of(network) is not None and any(name.startswith("networks.") for name in weights)
     return check_members(members) > 1
 
 

@@ -14,7 +14,7 @@ from glia.core.errors import InputError
 from glia.core.layout import Layout
 from glia.data import Schema, Table, learn_schema, unify
 from glia.data.preparation import Preparation
-from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, bins_for
+from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, bins_for, changes_of
 from glia.estimators.inputs import RowsIn, read_rows
 
 
@@ -99,7 +99,10 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
 
     def _bins(self, rows: RowsIn, y: NDArray[Any]) -> dict[str, Any]:
         """Return bins for the numbers of a table that is long enough to place them and not too wide to use them."""
-        if getattr(self, "network", None) != "auto" or len(rows) < BINNED_ROWS or rows.shape[1] > BINNED_COLUMNS:
+        changes = changes_of(getattr(self, "network", None))
+        if changes is None or changes.get("numeric_embedding", "piecewise_linear") != "piecewise_linear":
+            return {}
+        if len(rows) < BINNED_ROWS or rows.shape[1] > BINNED_COLUMNS:
             return {}
         return {"numeric_bins": bins_for(rows.shape[1]), "bins": "tree" if y.ndim == 1 else "quantile"}
 

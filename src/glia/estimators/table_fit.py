@@ -27,7 +27,7 @@ from glia.estimators.raw_kinds import kind_of, raw_kind
 from glia.estimators.regressor import Regressor
 from glia.estimators.settings import FitSettings
 from glia.estimators.stream_table import stream_of
-from glia.nn import MLP, networks
+from glia.nn import networks
 from glia.objectives import Objective
 
 
@@ -320,8 +320,7 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
     shape = {name: value for name, value in shape.items() if value is not None}
     network: Any = settings.network
     if shape:
-        family = MLP if settings.network == "auto" else networks.get(settings.network)
-        network = family(**shape)
+        network = shape if settings.network == "auto" else networks.get(settings.network)(**shape)
     prepare = {name: getattr(settings, name) for name in ("impute", "scale", "encode")}
     embedded = shape.get("numeric_embedding") == "piecewise_linear"
     preparation: Any = "auto"

@@ -58,6 +58,8 @@ def configured(estimator: Any, settings: Mapping[str, Any]) -> Any:
     if shape:
         if isinstance(made.network, Spec):
             made.network = clone(made.network).set_params(**shape)
+        elif isinstance(made.network, Mapping):
+            made.network = {**made.network, **shape}
         elif made.network == "auto" or made.network == "mlp":
             made.network = MLP(**shape)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,7 +124,8 @@ class Preparations:
         params = estimator.get_params(deep=False)
         network = params.pop("network")
         spelt = {name: repr(value) for name, value in params.items() if name not in _TRAINING}
-        key = repr((type(estimator), spelt, network if isinstance(network, str) else type(network)))
+        kind = network.get("numeric_embedding") if isinstance(network, Mapping) else ""  # bins hang on it
+        key = repr((type(estimator), spelt, network if isinstance(network, str) else type(network), kind))
         if key not in self._kept:
             self._kept[key] = [prepare(estimator, train, held) for train, held in self.folds]
         return self._kept[key]
