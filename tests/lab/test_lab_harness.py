@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from glia.core.errors import InputError
 from glia.lab.bench import Bench
 from glia.lab.data import load_data
 from glia.lab.harness import FIRST, MOST, run_lab
@@ -71,4 +72,14 @@ def test_shuffled_assignments_find_nothing(bench):
 def test_a_question_that_forgets_a_claim_is_found_out(bench):
     broken = Question(1, "a", "b?", question(1, 0.0).claims, lambda bench, seeds: Findings({}))
     with pytest.raises(ValueError, match="question 1 measured nothing for 'it'"):
+        run_lab([broken], bench)
+
+
+@pytest.mark.parametrize("wrong", [{"bootstrap": True}, {"learning_rate": 0.1}, {"lr": "fast"}])
+def test_what_is_suggested_must_be_settings_of_a_fit(bench, wrong):
+    def measure(bench, seeds):
+        return Findings({"it": (np.ones(len(seeds)), np.zeros(len(seeds)))}, suggestion=wrong)
+
+    broken = Question(1, "a", "b?", question(1, 0.0).claims, measure)
+    with pytest.raises((ValueError, InputError)):
         run_lab([broken], bench)

@@ -1,7 +1,10 @@
 """Question 40: remedies for a rare class pay where classes overlap, and have nothing to give where they do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, precision_score, recall_score
 
 from glia.lab import q40_imbalanced_data as q40
@@ -50,6 +53,14 @@ def test_where_classes_are_apart_nothing_is_left_to_raise(apart):
     keys = ("accuracy misleads", *REMEDIES, "price", "ranking")
     assert set(verdicts(apart, *keys).values()) == {"refuted"}
     assert not apart.suggestion
+
+
+def test_remedies_are_suggested_only_where_the_users_own_classes_are_uneven(overlapping):
+    assert not overlapping.suggestion  # they gain there, but its classes were made rare for the question
+    even = clouds(2.0, 400)
+    y = even.train.y.numpy()
+    few = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:10]]
+    assert not q40.uneven(even) and q40.uneven(replace(even, train=even.train.take(torch.as_tensor(few))))
 
 
 def test_a_threshold_is_enough_for_one_bump_and_not_where_it_is_spoilt(overlapping):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from glia.estimators.settings import FitSettings
 from glia.lab.bench import Bench
 from glia.lab.question import Findings, Question
 from glia.lab.result import ClaimResult, LabResult, QuestionResult, joined
@@ -125,6 +126,10 @@ def _check(question: Question, found: Findings, count: int) -> None:
         lengths = [len(np.atleast_1d(side)) for side in found.pairs[claim.key]]
         if lengths != [count, count]:
             raise ValueError(f"question {question.number}, {claim.key!r}: {lengths} figures for {count} seeds")
+    taken = FitSettings(data="rows", target="target", **found.suggestion)
+    for name, value in found.suggestion.items():
+        if isinstance(getattr(taken, name), bool) is not isinstance(value, bool):
+            raise ValueError(f"question {question.number} suggests {name}={value!r}, which means something else there")
 
 
 def _verdicts(work: Sequence[_Measured]) -> dict[tuple[int, str], tuple[Word, float]]:

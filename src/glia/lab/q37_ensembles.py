@@ -146,7 +146,7 @@ def measure(bench: Bench, seeds: Sequence[int], stream: Stream | None = None) ->
         log_x=True,
     )
     gained = float(np.mean(whole - by_size[:, 0]))
-    suggestion = {"members": 8, "bootstrap": True} if gained > 0.1 else {}
+    suggestion = {"members": 8, "bagging": True} if gained > 0.1 else {}
     return Findings(pairs, names=names, sweeps=(sweep,), suggestion=suggestion)
 
 

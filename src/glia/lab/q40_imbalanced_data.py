@@ -120,6 +120,14 @@ def rare(data: LabData, seed: int, share: float = _SHARE, rows: int = _ROWS) -> 
     return replace(data, train=thinned["train"], valid=thinned["valid"])
 
 
+def uneven(data: LabData) -> bool:
+    """Whether the rarest class has at most a third of its equal share: only then a remedy is suggested."""
+    if data.task not in ("binary", "multiclass"):
+        return False
+    counts = np.unique(data.train.y.numpy(), return_counts=True)[1]
+    return bool(counts.min() / counts.sum() <= 1 / (3 * len(counts)))
+
+
 def judged(found: NDArray[np.bool_], truth: NDArray[np.bool_], share: float) -> Judged:
     """Judge which rows are said to be rare, as if the rare class had this share of the test rows."""
     hits, alarms = float(found[truth].mean()), float(found[~truth].mean())
@@ -134,7 +142,7 @@ def judged(found: NDArray[np.bool_], truth: NDArray[np.bool_], share: float) -> 
 
 def measure(bench: Bench, seeds: Sequence[int]) -> Findings:
     """Make a class of the user's data rare, train plainly and with each remedy, and judge on test rows."""
-    data = rare(bench.data, bench.number("q40"))
+    own, data = bench.data, rare(bench.data, bench.number("q40"))
     bench = bench.on(data)
     truth = data.test.y.numpy() > 0.5
     share = float(data.train.y.mean())
@@ -161,7 +169,8 @@ def measure(bench: Bench, seeds: Sequence[int]) -> Findings:
         ]
     before = [judged(row > 0, truth, share) for row in plain]
     after = {name: [judged(row, truth, share) for row in rows] for name, rows in found.items()}
-    return _findings(before, after, ranks, by_weight, truth, share)
+    findings = _findings(before, after, ranks, by_weight, truth, share)
+    return findings if uneven(own) else replace(findings, suggestion={})
 
 
 def _findings(
