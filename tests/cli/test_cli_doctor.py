@@ -20,6 +20,8 @@ FIT = [
     "16",
     "--activation",
     "relu",
+    "--members",
+    "1",
     "-q",
 ]
 
