@@ -52,6 +52,8 @@ def test_a_search_that_is_done_is_not_done_again(table, tmp_path, monkeypatch):
     monkeypatch.setattr(best_effort, "search", lambda *args, **options: pytest.fail("searched again"))
     again, same = best_within(settings, tmp_path)
     assert again == first and same == record
+    with pytest.raises(pytest.fail.Exception, match="searched again"):
+        best_within(settings.replace(lr=0.01), tmp_path)  # other settings are another search
     assert list(first.hidden) == record["settings"]["hidden"] and 1 <= first.members <= 8
 
 

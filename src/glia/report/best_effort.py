@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -23,7 +24,6 @@ from glia.tuning.tune import search, seconds_of
 SHARE = 0.6
 """Of the budget, for the search; the fit of what it finds and its judging take the rest."""
 _TRIALS = 10_000  # the time ends the search
-_FOUND, _STUDY = "search.json", "study.db"
 
 
 def best_within(
@@ -52,19 +52,20 @@ def best_within(
         raise InputError(
             "a time budget is for effort best", f"effort={settings.effort!r}", "add --effort best, or leave it out"
         )
-    known = folder / _FOUND
-    if known.is_file():
-        record: dict[str, Any] = json.loads(known.read_text(encoding="utf-8"))
-        return settings.replace(**record["settings"], members=record["members"]), record
     budget, begun = seconds_of(settings.time_budget) or 0.0, time.monotonic()
     own = {name: value for name, value in settings.model_dump().items() if name in settings.model_fields_set}
     asked = TuneSettings(**{**own, "data": settings.data, "trials": _TRIALS, "untuned": False})
+    name = _name(asked)
+    known = folder / f"{name}.json"
+    if known.is_file():
+        record: dict[str, Any] = json.loads(known.read_text(encoding="utf-8"))
+        return settings.replace(**record["settings"], members=record["members"]), record
     problem, split = problem_of(asked)
     space = space_of(asked, None, problem, len(split.train))
     say(f"searching {len(space.names)} settings for {SHARE * budget:.0f} s, judged by {problem.validation}")
     folder.mkdir(parents=True, exist_ok=True)
     result, error = search(
-        problem, space, trials=_TRIALS, budget=SHARE * budget, path=folder / _STUDY, halving=asked.plan,
+        problem, space, trials=_TRIALS, budget=SHARE * budget, path=folder / f"{name}.db", halving=asked.plan,
         seed=settings.seed, first=FIRST, about={"settings": described(asked)},
     )  # fmt: skip
     if result.stopped == "interrupted":
@@ -87,6 +88,12 @@ def best_within(
     write_json(known, record)
     say(f"fitting {members} networks with the best of {record['trials']} trials")
     return settings.replace(**best, members=members), record
+
+
+def _name(asked: TuneSettings) -> str:
+    """Return a name for the files of a search: what other settings left in the folder is not taken up."""
+    told = {**described(asked), "data": str(Path(asked.data).absolute()), "time_budget": str(asked.time_budget)}
+    return "search-" + hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def searched_choice(record: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
