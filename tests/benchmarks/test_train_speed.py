@@ -252,6 +252,18 @@ def test_a_process_that_fails_answers_with_why(bench, monkeypatch, tmp_path, scr
     assert worker.process.returncode is not None
 
 
+def test_a_process_that_is_gone_before_it_was_heard_can_be_closed(bench, monkeypatch, tmp_path):
+    """What could not be sent stays in the pipe's buffer, and closing tries again."""
+    harness = bench("train_speed")
+    (tmp_path / "stub.py").write_text("print('{\"ready\": true}', flush=True)")
+    monkeypatch.setattr(harness, "SCRIPT", tmp_path / "stub.py")
+    worker = harness.Worker("plain torch", "tiny", 1, 60)
+    worker.process.wait()
+    worker.ask(0)
+    worker.close()
+    assert worker.process.stdin.closed and worker.process.stdout.closed and worker.errors.closed
+
+
 def test_peers_take_turns_and_another_one_begins_each_round(bench, monkeypatch, tmp_path, capsys):
     harness = bench("train_speed")
     (tmp_path / "stub.py").write_text(
