@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from glia.core.results import Result
 from glia.core.results import Table as Printed
 from glia.data.read import read
-from glia.data.roles_overview import FEW, LONG
+from glia.data.roles_overview import FEW, LONG, estimate_distinct
 from glia.data.schema import Column, Schema
+from glia.data.table import Table
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,20 @@ class SchemaResult(Result):
 
 def _distinct(column: Column, rows: int) -> int | str:
     """Return the number of distinct values; of long tables, large ones are estimates, those of identifiers excepted."""
-    about = rows >= LONG and column.unique > FEW and column.role != "id"
-    return f"about {column.unique:,}" if about else column.unique
+    return f"about {column.unique:,}" if _is_estimate(column, rows) else column.unique
+
+
+def _is_estimate(column: Column, rows: int) -> bool:
+    return rows >= LONG and column.unique > FEW and column.role != "id"
+
+
+def _counted(table: Table) -> Schema:
+    """Return the schema with estimates for the numbers that reading has counted in a sample of the rows only."""
+    columns = table.schema.columns
+    counts = estimate_distinct(table.frame, [c.name for c in columns if _is_estimate(c, len(table))])
+    return replace(
+        table.schema, columns=tuple(replace(c, unique=max(c.unique, counts.get(c.name, 0))) for c in columns)
+    )
 
 
 def describe(
@@ -95,4 +108,4 @@ def describe(
         As in ``read``.
     """
     table = read(source, target=target, roles=roles, drop=drop, limit=limit)
-    return SchemaResult(table.name, len(table), table.schema)
+    return SchemaResult(table.name, len(table), _counted(table))

@@ -81,8 +81,8 @@ def learn_schema(
         findings += found
     _require_values(columns, rows.height)
     rows, losses = cast_columns(rows, [column for column in columns if not (view.finite and _is_float(column, rows))])
-    columns, found = check_columns(rows, _settle_types(rows, columns), view)
-    findings += [*losses, *found]
+    columns = _settle_types(rows, columns)
+    findings += [*losses, *check_columns(rows, columns, view)]
     return rows, Schema(tuple(columns), arrange(findings), rows.height)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,15 +19,15 @@ from glia.data.findings import (
     tail_findings,
     target_findings,
 )
-from glia.data.roles_overview import LONG, Overview, estimate, take
+from glia.data.roles_overview import LONG, Overview, take
 from glia.data.schema import INPUT_ROLES, Column, Finding
 from glia.data.targets import MOST_CLASSES
 
 _RARE, _TOPPED_UP = 1_000, 5_000  # rows of a class in the sample: with fewer than the one it gets the other more
 
 
-def check_columns(frame: pl.DataFrame, columns: Sequence[Column], view: Overview) -> tuple[list[Column], list[Finding]]:
-    """Return the columns with all values counted, and findings on a table in its final types.
+def check_columns(frame: pl.DataFrame, columns: Sequence[Column], view: Overview) -> list[Finding]:
+    """Return findings on a table in its final types.
 
     Parameters
     ----------
@@ -59,13 +58,10 @@ def check_columns(frame: pl.DataFrame, columns: Sequence[Column], view: Overview
                 checks.append(partial(_leaks, frame, sample, column, candidates, view))
     found = [*missing_findings(columns, frame.height), *cardinality_findings(columns, frame.height)]
     if not long:
-        return list(columns), found + [finding for check in checks for finding in check()]
+        return found + [finding for check in checks for finding in check()]
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        counting = pool.submit(estimate, view)
         running = [pool.submit(check) for check in checks]
-        counts = counting.result()
-        counted = [replace(column, unique=counts.get(column.name, column.unique)) for column in columns]
-        return counted, found + [finding for check in running for finding in check.result()]
+        return found + [finding for check in running for finding in check.result()]
 
 
 def _target_gaps(column: Column, rows: int) -> list[Finding]:

@@ -6,8 +6,7 @@ not be missed (a late marker, a late exception in a constant column) and where t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,10 +49,8 @@ class Overview:
     distinct : dict
         Column → all distinct values, missing not among them; long tables' columns of few words only.
     about : frozenset of str
-        Columns whose number of distinct values is an estimate, within about 5 %.
-    later : frozenset of str
-        Columns of numbers whose role does not hang on how many values they have: ``unique`` holds the number in the
-        sample until ``estimate`` has looked at all rows.
+        Columns whose number of distinct values is an estimate, within about 5 %, or, of numbers whose role does not
+        hang on it, that of the sample.
     finite : bool
         Whether all floats are known to be finite.
     """
@@ -66,7 +63,6 @@ class Overview:
     unique: dict[str, int]
     distinct: dict[str, pl.Series] = field(default_factory=dict)
     about: frozenset[str] = frozenset()
-    later: frozenset[str] = frozenset()
     finite: bool = False
 
 
@@ -126,21 +122,18 @@ def _overview_of_long(frame: pl.DataFrame, skip: Collection[str], where: NDArray
     distinct = {name: values.drop_nulls() for name, values in distinct.items()}
     unique |= {name: len(values) for name, values in distinct.items()}
     missing = _missing(frame)
-    later = [name for name in _flat(frame) if seen[name] > FEW and _repeats(sample.get_column(name), seen[name])]
-    guesses = {name: seen[name] for name in later}
-    guesses |= _estimates(frame, [name for name in _flat(frame) if seen[name] > FEW and name not in guesses], missing)
+    many = [name for name in _flat(frame) if seen[name] > FEW]
+    guesses = {name: seen[name] for name in many if _repeats(sample.get_column(name), seen[name])}
+    guesses |= {
+        name: count
+        for name, count in estimate_distinct(frame, [name for name in many if name not in guesses]).items()
+        if count < _NEARLY_ALL * (frame.height - missing[name])  # identifiers are counted to the last one
+    }
     unique |= guesses
     rest = _count(frame, [name for name in _flat(frame) if name not in unique])
     unique = {name: unique.get(name, rest[name]) for name in frame.columns}
     about = frozenset(guesses)
-    return Overview(frame, markers, where, sample, missing, unique, distinct, about, frozenset(later), finite)
-
-
-def estimate(view: Overview) -> dict[str, int]:
-    """Return the numbers of distinct values, in two digits, of the columns that were left for later."""
-    seen = {name: view.unique[name] for name in view.later}
-    counts = _estimates(view.frame, list(seen), view.missing, nearly_all=math.inf)
-    return {name: max(count, seen[name]) for name, count in counts.items()}
+    return Overview(frame, markers, where, sample, missing, unique, distinct, about, finite)
 
 
 def _look(frame: pl.DataFrame, seen: dict[str, int]) -> tuple[bool, dict[str, pl.Series], dict[str, int]]:
@@ -174,18 +167,17 @@ def _needs_clearing(words: pl.Series) -> bool:
     return bool((padded | words.is_in(["", *MARKERS, *WEAK_MARKERS])).any())
 
 
-def _estimates(
-    frame: pl.DataFrame, names: list[str], missing: dict[str, int], nearly_all: float = _NEARLY_ALL
-) -> dict[str, int]:
-    """Return numbers of distinct values in two digits, where they are below a share of the values."""
+def estimate_distinct(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of distinct values of these columns, missing ones not counted, in two digits.
+
+    HyperLogLog, https://algo.inria.fr/flajolet/Publications/FlFuGaMe07.pdf: right within about 5 %.
+    """
     if not names:
         return {}
     counts = frame.select(pl.col(names).approx_n_unique()).row(0)
-    known = {name: frame.height - missing[name] for name in names}
+    known = frame.select(pl.col(names).count()).row(0)
     return {
-        name: min(int(float(f"{count:.1e}")), known[name])
-        for name, count in zip(names, counts, strict=True)
-        if count < nearly_all * known[name]
+        name: min(int(float(f"{count:.1e}")), most) for name, count, most in zip(names, counts, known, strict=True)
     }
 
 

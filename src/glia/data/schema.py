@@ -61,7 +61,8 @@ class Column:
     missing : int
         Number of missing values.
     unique : int
-        Number of distinct values, missing not counted.
+        Number of distinct values, missing not counted. In tables of 100,000 rows or more, large numbers may be too
+        small (those of a sample of 20,000 rows) where no role hangs on them; ``glia.describe`` looks at all rows.
     note : str
         Anything else worth reading, e.g. a few values.
     order : tuple of str
