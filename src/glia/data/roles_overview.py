@@ -109,7 +109,7 @@ def _count(frame: pl.DataFrame, names: list[str]) -> dict[str, int]:
 def _overview_of_long(frame: pl.DataFrame, skip: Collection[str], where: NDArray[np.int64]) -> Overview:
     sample = take(frame, where)
     seen = _count(sample, _flat(sample))
-    finite, distinct, unique = _look(frame, seen)
+    finite, distinct, unique = _look(frame, sample, seen)
     if not finite:
         frame, sample = nan_to_null(frame), nan_to_null(sample)
     words = [name for name, dtype in frame.schema.items() if dtype == pl.String and name not in skip]
@@ -136,20 +136,30 @@ def _overview_of_long(frame: pl.DataFrame, skip: Collection[str], where: NDArray
     return Overview(frame, markers, where, sample, missing, unique, distinct, about, finite)
 
 
-def _look(frame: pl.DataFrame, seen: dict[str, int]) -> tuple[bool, dict[str, pl.Series], dict[str, int]]:
+def _look(
+    frame: pl.DataFrame, sample: pl.DataFrame, seen: dict[str, int]
+) -> tuple[bool, dict[str, pl.Series], dict[str, int]]:
     """Return whether all floats are finite, the values of columns of few words, and the numbers of whole numbers.
 
-    One query for all of it keeps all threads busy to the end.
+    One query for all of it keeps all threads busy to the end. Words whose 64-bit hash is that of a word of the sample
+    are that word: twice as fast as gathering them anew.
     """
     dtypes = frame.schema
     floats = [name for name, dtype in dtypes.items() if dtype.is_float()]
-    few = [name for name, dtype in dtypes.items() if dtype == pl.String and seen[name] <= FEW]
+    few = {
+        name: sample.get_column(name).extend_constant(None, 1).unique()
+        for name, dtype in dtypes.items()
+        if dtype == pl.String and seen[name] <= FEW
+    }
     steps = [name for name, dtype in dtypes.items() if dtype.is_integer() or dtype == pl.Date]
     whole = [name for name in steps if 0 < seen[name] <= FEW]
     facts = frame.select(
         # a NaN or an infinity anywhere makes the sum one; a sum that overflows only costs a second look
         *(pl.col(name).sum().is_finite().alias(f"finite {name}") for name in floats),
-        *(pl.col(name).unique().implode().alias(f"words {name}") for name in few),
+        *(
+            pl.col(name).filter(~pl.col(name).hash().is_in(known.hash().implode())).unique().implode().alias(f"new {name}")
+            for name, known in few.items()
+        ),
         *(pl.col(name).to_physical().min().alias(f"least {name}") for name in whole),
         *(pl.col(name).to_physical().max().alias(f"greatest {name}") for name in whole),
     )
@@ -158,7 +168,7 @@ def _look(frame: pl.DataFrame, seen: dict[str, int]) -> tuple[bool, dict[str, pl
         # every whole number (or day) from the least to the greatest is in the sample: nothing is left to count
         if facts[f"greatest {name}"][0] - facts[f"least {name}"][0] + 1 == seen[name]:
             counts[name] = seen[name]
-    words = {name: facts[f"words {name}"][0].alias(name) for name in few}
+    words = {name: known.append(facts[f"new {name}"][0]) for name, known in few.items()}
     return all(facts[f"finite {name}"][0] for name in floats), words, counts
 
 
