@@ -157,7 +157,11 @@ def _look(
         # a NaN or an infinity anywhere makes the sum one; a sum that overflows only costs a second look
         *(pl.col(name).sum().is_finite().alias(f"finite {name}") for name in floats),
         *(
-            pl.col(name).filter(~pl.col(name).hash().is_in(known.hash().implode())).unique().implode().alias(f"new {name}")
+            pl.col(name)
+            .filter(~pl.col(name).hash().is_in(known.hash().implode()))
+            .unique()
+            .implode()
+            .alias(f"new {name}")
             for name, known in few.items()
         ),
         *(pl.col(name).to_physical().min().alias(f"least {name}") for name in whole),
@@ -186,9 +190,7 @@ def estimate_distinct(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, in
         return {}
     counts = frame.select(pl.col(names).approx_n_unique()).row(0)
     known = frame.select(pl.col(names).count()).row(0)
-    return {
-        name: min(int(float(f"{count:.1e}")), most) for name, count, most in zip(names, counts, known, strict=True)
-    }
+    return {name: min(int(float(f"{count:.1e}")), most) for name, count, most in zip(names, counts, known, strict=True)}
 
 
 def _repeats(values: pl.Series, distinct: int) -> bool:
