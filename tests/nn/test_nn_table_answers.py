@@ -1,12 +1,16 @@
 """Looked-up answers are those of the networks, whatever a row holds; where they cannot be, there are none."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from glia.core.hardware import threads
 from glia.core.layout import Feature, Layout
-from glia.estimators.inference import member_outputs, network_outputs
+from glia.estimators.inference import _outputs, member_outputs, network_outputs
 from glia.nn import MLP
 from glia.nn.ensemble import MeanNetwork
 from glia.nn.table_answers import table_answers
@@ -111,3 +115,26 @@ def test_a_row_has_the_same_bits_in_any_company():
     whole = network_outputs(mean, x)
     for part in (slice(0, 1), slice(7, 24), slice(4990, 5000), slice(100, 2300)):
         np.testing.assert_array_equal(network_outputs(mean, x[part]), whole[part])
+
+
+def test_batches_shared_among_threads_have_the_same_bits_and_leave_the_number_of_threads():
+    table = layout()
+    mean, x = MeanNetwork(networks(table), "regression"), rows(table, 9000)
+    names = set()
+    handed = table_answers(mean.networks)
+
+    def answer(part):
+        names.add((threading.current_thread().name, torch.get_num_threads(), torch.is_grad_enabled()))
+        return handed(part)[0]
+
+    with threads(2):
+        shared, members = network_outputs(mean, x), member_outputs(mean, x)
+        _outputs(answer, x, 2048, 2)
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as pool:  # what torch gives to threads that come later
+            assert pool.submit(torch.get_num_threads).result() == 2
+    with threads(1):
+        np.testing.assert_array_equal(network_outputs(mean, x), shared)
+        np.testing.assert_array_equal(member_outputs(mean, x), members)
+    assert threading.current_thread().name not in {name for name, _, _ in names}
+    assert {(count, grad) for _, count, grad in names} == {(1, False)}
