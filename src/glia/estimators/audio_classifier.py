@@ -23,7 +23,7 @@ class AudioClassifier(AudioInputs, Classifier):
     preparation : "auto" or AudioPreparation
         Rate, length, and spectra on the mel scale.
     augment : "auto", "none" or SpecAugment
-        How training sounds are varied.
+        How training sounds are varied; "auto" leaves them as they are.
     sample_rate : int, optional
         Samples per second of arrays; files say it themselves.
     **others

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glia.core.counts import counted
 from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.core.source_kinds import MANIFEST
@@ -80,6 +81,10 @@ def _note(folder: AudioFolder) -> str:
 
 def _findings(folder: AudioFolder, target: str) -> tuple[Finding, ...]:
     found = broken_findings("broken-sound", COLUMN, folder.broken)
+    cut = [name for name, clip in zip(folder.names, folder.clips, strict=True) if clip.truncated]
+    if cut:
+        text = f"{counted(len(cut), 'sound')} with fewer samples than the header says: {', '.join(cut[:5])}."
+        found.append(Finding("truncated-sound", COLUMN, text))
     rates = {clip.rate for clip in folder.clips}
     by_class = {(name, clip.rate) for name, clip in zip(folder.classes, folder.clips, strict=True)}
     if len(rates) > 1 and len(by_class) == len(set(folder.classes)):

@@ -13,6 +13,8 @@ from glia.engine.spectrum_masks import SpectrumMasks
 class SpecAugment(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
     """How the spectra of training sounds are varied: parts of them are blotted out (arXiv 1904.08779).
 
+    It is not the default: on short telephone prompts it cost accuracy (``benchmarks/results``, audio).
+
     Parameters
     ----------
     times, bands : int
@@ -58,7 +60,8 @@ def as_spec_augment(augment: Any) -> tuple[SpecAugment, str]:
     elif augment in (None, "none"):
         found, why = SpecAugment(times=0, bands=0), ""
     elif isinstance(augment, str) and augment == "auto":
-        found, why = SpecAugment(), "a sound stays what it is without a moment or a band of it"
+        # Six pairs of short fits on real speech lost accuracy by it: benchmarks/results, audio.
+        found, why = SpecAugment(times=0, bands=0), "blotting out parts of spectra lost accuracy where it was measured"
     else:
         raise InputError("augment must be 'auto', 'none' or SpecAugment settings", f"augment={augment!r}")
     found.masks()  # which checks them
