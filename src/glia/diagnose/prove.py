@@ -12,8 +12,9 @@ from scipy.special import stdtrit
 from glia.core.errors import InputError, TrainingError
 from glia.core.results import Interval
 from glia.core.seeds import torch_rng
+from glia.diagnose.budget import PROOF, TRAINING, budget_of
 from glia.diagnose.calibration_signs import log_losses, scores_of
-from glia.diagnose.case import ROWS, Case, Part
+from glia.diagnose.case import Case, Part
 from glia.diagnose.layers import outputs_of
 from glia.diagnose.measures import Measures
 from glia.diagnose.recipe import Recipe, base_recipe, with_remedy
@@ -44,7 +45,7 @@ def prove(
     seeds : int
         Pairs, at least 3: both of a pair start from the same seed and see the same rows in the same order.
     steps : int
-        Optimizer steps of each network.
+        Optimizer steps of each network; fewer, down to one epoch, where they would be too much work.
     random_state : int
 
     Raises
@@ -64,7 +65,9 @@ def prove(
         raise InputError("a proof needs at least 3 seeds", f"seeds={seeds!r}")
     if verdict.kind == "miscalibration":
         return _by_temperature(case, seeds, random_state)
-    train, judge = _parts(case, random_state)
+    budget = budget_of(case)
+    train, judge = _parts(case, random_state, budget.judged)
+    steps = budget.rows(steps, PROOF, passes=2 * TRAINING * seeds * min(case.batch_size, len(train.x)), least=1)
     base = base_recipe(case, measures, verdict.kind, train, judge)
     changed = with_remedy(verdict.kind, case, measures, base)
     numbers = [random_state + 1000 + seed for seed in range(seeds)]
@@ -89,11 +92,11 @@ def weigh(without: Sequence[float], with_: Sequence[float], steps: int, what: st
     return Proof(outcome, Interval(mean, low, high, LEVEL), tuple(without), tuple(with_), margin, steps, what)
 
 
-def _parts(case: Case, seed: int) -> tuple[Part, Part]:
+def _parts(case: Case, seed: int, most: int) -> tuple[Part, Part]:
     """Return rows to learn from and rows that judge: those not seen, or else 30 % of the others."""
-    some = case.train.some(ROWS, seed)
+    some = case.train.some(most, seed)
     if case.held is not None and len(case.held.x) >= 20:
-        return some, case.held.some(ROWS, seed)
+        return some, case.held.some(most, seed)
     order = torch.randperm(len(some.x), generator=torch_rng(seed, "proof", "judge")).to(some.x.device)
     cut = max(1, round(0.3 * len(order)))
     # Positions of rows mean something (suspect labels): those that judge must not shift those that are learned from.
