@@ -168,7 +168,7 @@ def test_folders_that_do_not_go_together(tmp_path):
         FileSet(tmp_path)
     (tmp_path / "_SUCCESS").write_text("")
     (tmp_path / "notes.md").write_text("x")
-    with pytest.raises(InputError, match="1 other files"):
+    with pytest.raises(InputError, match="1 other file"):
         FileSet(tmp_path)
     table(10).write_parquet(tmp_path / "a.parquet")
     assert len(FileSet(tmp_path)) == 10

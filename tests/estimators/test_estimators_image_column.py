@@ -148,9 +148,6 @@ def test_broken_pictures_are_left_out_by_name(made):
 
 def test_refused(made):
     root, (frame, half, _), _ = made
-    two = frame.with_columns(other=pl.col("photo").reverse())
-    with pytest.raises(InputError, match="one column of a table must hold pictures"):
-        ImageClassifier(**SMALL).fit(read(_written(root, two)), half)
     mixed = {**SMALL, "augment": Augment(mix="mixup")}
     with pytest.raises(InputError, match="no columns beside"):
         ImageClassifier(**mixed).fit(read(_written(root, frame)), half)
@@ -167,6 +164,29 @@ def test_refused(made):
             wrong()
     with pytest.raises(ValueError, match="equal features"):
         Layout.from_dict({"shape": [4], "features": [{"name": "a", "source": "a", "times": 5}]})
+
+
+@pytest.mark.parametrize("kind", ["polars", "pandas", "table"])
+def test_estimators_of_tables_do_not_pass_over_pictures(made, kind):
+    root, (frame, half, size), _ = made
+    table = read(_written(root, frame))
+    rows = {"polars": table.frame, "pandas": table.frame.to_pandas(), "table": table}[kind]
+    for plain, y, reader in ((glia.Classifier(), half, "ImageClassifier"), (glia.Regressor(), size, "ImageRegressor")):
+        with pytest.raises(InputError, match=rf"paths of pictures in 'photo' · use {reader}"):
+            plain.fit(rows, y)
+        with pytest.raises(InputError, match="paths of pictures in 'photo'"):
+            plain.partial_fit(rows, y)
+    given = read(root / "new.csv", roles={"photo": "ignored"})
+    assert glia.Classifier(epochs=1).fit(given, half).feature_names == ["size", "kind"]
+    assert glia.Classifier(epochs=1).fit(table.frame.drop("photo"), half).feature_names == ["size", "kind"]
+
+
+def test_estimators_of_tables_do_not_pass_over_streamed_pictures(made):
+    root, (frame, half, _), _ = made
+    frame = frame.with_columns(photo=str(root) + "/" + pl.col("photo"), y=pl.Series(half))
+    frame.write_csv(root / "stream.csv")
+    with pytest.raises(InputError, match="paths of pictures in 'photo'"):
+        glia.Classifier().fit(glia.Stream(root / "stream.csv", target="y"))
 
 
 def test_prepared_rows_are_the_picture_and_then_the_columns(made):

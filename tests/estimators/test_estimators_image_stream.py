@@ -5,17 +5,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from glia import ImageClassifier
+import glia
+from glia import Augment, ImageClassifier
 from glia.core.errors import InputError
-from glia.data.images import ImagePreparation, ImageRows
+from glia.core.seeds import derive
+from glia.data.images import ImagePreparation, ImageRows, as_images
 from glia.data.images.pixel_store import DecodedPixels, MappedPixels, on_disk, place_for
+from glia.engine.balanced import BalancedRows
 from glia.engine.indexed_rows import IndexedRows
+from glia.engine.population import train_population
 from glia.engine.rows import Rows
-from glia.nn import ConvNet
+from glia.engine.schedules import as_schedule
+from glia.estimators.training import build_network
+from glia.nn import MLP, ConvNet
+from glia.tuning.prepared import prepare
+from glia.tuning.space import Real
 
 SMALL = {"network": ConvNet((4,), head="flatten"), "epochs": 4, "batch_size": 16}
 
@@ -47,6 +56,103 @@ def test_streamed_files_train_to_the_bits_of_memory(tmp_path, keep):
     assert np.array_equal(a, b) and (a.argmax(1) == y).mean() > 0.9
     other = ImageClassifier(preparation=ImagePreparation(keep=keep), **SMALL, random_state=1).fit(paths, y)
     assert not torch.equal(weights(other), weights(fitted[0]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"members": 3},
+        {"members": 2, "bootstrap": True, "augment": Augment(shift=0.2)},
+        {"members": 3, "network": MLP((8,)), "augment": "none", "bootstrap": True},  # all in one computation
+        {"balance": "batches"},
+        {"members": 2, "balance": "batches", "augment": "none"},
+    ],
+    ids=repr,
+)
+def test_streamed_members_and_even_batches_train_to_the_bits_of_memory(tmp_path, settings):
+    x, y = pictures()
+    y[:40] = 0  # a rare class
+    paths = files(tmp_path / "p", x)
+    settings = {**SMALL, "epochs": 2, **settings}
+    whole = ImageClassifier(**settings).fit(paths, y)
+    streamed = ImageClassifier(**settings, preparation=ImagePreparation(keep="disk")).fit(paths, y)
+    a, b = (one.predict_members(paths) for one in (whole, streamed))
+    assert len(a) == settings.get("members", 1) and np.array_equal(a, b)
+    assert whole.balance_ == streamed.balance_ and whole.factors_ == streamed.factors_
+    assert len({one.tobytes() for one in a}) == len(a)  # members differ from each other
+    plain = {**settings, "balance": "none", "bootstrap": False}
+    if plain != {"balance": "none", "bootstrap": False} | settings:
+        control = ImageClassifier(**plain, preparation=ImagePreparation(keep="disk")).fit(paths, y)
+        assert not np.array_equal(control.predict_members(paths), b)  # what was asked for is done
+
+
+def test_a_streamed_member_is_what_memory_trains_alone(tmp_path):
+    """A member starts from a seed of its own, and sees the rows in the population's order."""
+    x, y = pictures(110)
+    paths = files(tmp_path / "p", x)
+    settings = {**SMALL, "epochs": 2, "augment": "none", "early_stopping": False}
+    fitted = ImageClassifier(**settings, members=2, preparation=ImagePreparation(keep="disk")).fit(paths, y)
+    rows = Rows(torch.from_numpy(fitted.preparation_.transform(paths)), torch.from_numpy(y).float())
+    made = fitted.choose(fitted.get_params(deep=False), len(rows))
+    order = {"random_state": fitted._seed("training"), "schedule": as_schedule(made.schedule)}
+    for k, seed in ((1, 1), (0, 0), (1, 0)):  # the last starts like the other member
+        alone = build_network(made, fitted.layout_, 1, derive(fitted._seed(), "member", seed), rows.x.numpy())
+        train_population(
+            [alone], fitted._resolved.loss, rows, epochs=2, batch_size=16, optimizer=made.optimizer, lr=made.lr, **order
+        )
+        own = fitted.network_.networks[k].state_dict()
+        assert all(torch.equal(value, own[name]) for name, value in alone.state_dict().items()) == (k == seed)
+
+
+def test_even_batches_are_those_of_rows_in_memory():
+    x, y, weight = torch.randn(37, 3), torch.tensor([0] * 30 + [1] * 7), torch.rand(37, 2)
+    inside = BalancedRows(x, y, weight)
+    outside = IndexedRows(lambda i: x.numpy()[i], y, None, (3,), lambda: "x").evenly().with_weight(weight)
+    for number, skip in ((0, 0), (3, 2)):
+        pairs = list(zip(inside.epoch(6, 9, number, skip), outside.epoch(6, 9, number, skip), strict=True))
+        assert pairs and all(torch.equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
+        assert all(abs(int((2 * batch[1] - 1).sum())) <= 1 for _, batch in pairs)
+    plain = IndexedRows(outside.fetch, y, weight, (3,), lambda: "x")
+    assert plain.fingerprint() != outside.fingerprint() and torch.equal(outside.part(0, 5), x[:5])
+
+
+def test_tuning_trains_from_the_stream(tmp_path, monkeypatch):
+    pytest.importorskip("optuna", reason="optional package of the extra tuning")
+    x, y = pictures(120)
+    paths, found = files(tmp_path / "p", x), []
+    judged = np.linspace(0.5, 1.5, len(y))
+    for keep in ("memory", "none"):
+        largest = []
+        seen = ImagePreparation.scaled
+
+        def scaled(self, pixels, seen=seen, largest=largest):
+            largest.append(len(pixels))
+            return seen(self, pixels)
+
+        monkeypatch.setattr(ImagePreparation, "scaled", scaled)
+        model = ImageClassifier(**{**SMALL, "epochs": 3}, preparation=ImagePreparation(keep=keep))
+        space = {"lr": Real(1e-3, 1e-1, log=True)}
+        result = glia.tune(model, paths, y, space=space, trials=3, sample_weight=judged, random_state=0)
+        monkeypatch.undo()
+        found.append([(t.settings, t.score, t.state) for t in result.trials])
+        assert (max(largest) < 90) == (keep == "none")  # the rows that are trained on never lie in memory at once
+    assert found[0] == found[1]
+
+
+def test_of_too_many_rows_to_judge_by_the_same_ones_judge(tmp_path, monkeypatch):
+    pytest.importorskip("optuna", reason="optional package of the extra tuning")
+    monkeypatch.setattr("glia.estimators.image_inputs.few_judges", lambda rows, *a: np.arange(rows)[::2])
+    x, y = pictures(120)
+    weight = np.linspace(0.5, 1.5, 40)
+    model = ImageClassifier(**SMALL, preparation=ImagePreparation(keep="none"))
+    made = prepare(model, (as_images(x[:80]), y[:80], None), (as_images(x[80:]), y[80:], weight))
+    assert len(made.held) == 20 and np.array_equal(made.held.y.numpy(), y[80::2])
+    np.testing.assert_allclose(made.held.weight.numpy()[:, 0], weight[::2], rtol=1e-6)
+    assert isinstance(made.train.rows, IndexedRows) and len(made.train) == 80
+    held = (as_images(x[80:]), pd.Series(y[80:]))
+    assert ImageClassifier(**{**SMALL, "epochs": 1}, preparation=ImagePreparation(keep="none")).fit(
+        as_images(x[:80]), y[:80], validation=held
+    )
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
@@ -146,10 +252,8 @@ def test_refused(tmp_path):
     x, y = pictures()
     paths = files(tmp_path / "p", x)
     disk = ImagePreparation(keep="disk")
-    with pytest.raises(InputError, match="not resampled"):
+    with pytest.raises(InputError, match=r"not resampled.*balance='batches'"):
         ImageClassifier(preparation=disk, balance="oversample", **SMALL).fit(paths, y)
-    with pytest.raises(InputError, match="one network"):
-        ImageClassifier(preparation=disk, members=2, **SMALL).fit(paths, y)
     with pytest.raises(InputError, match="keep must be one of"):
         ImageClassifier(preparation=ImagePreparation(keep="dis"), **SMALL).fit(paths, y)
     (tmp_path / "p" / "0007.png").write_bytes(b"")

@@ -193,7 +193,7 @@ def test_folder_gives_what_arrays_give(photos):
 
 def test_broken_files_are_named(photos):
     (photos / "row" / "empty.png").touch()
-    with pytest.warns(UserWarning, match=r"1 file could not be read and were left out: row/empty\.png: an empty file"):
+    with pytest.warns(UserWarning, match=r"1 file could not be read and was left out: row/empty\.png: an empty file"):
         model = glia.ImageClassifier(**{**QUICK, "epochs": 1}).fit(photos)
     assert model.broken_ == (("row/empty.png", "an empty file"),)
     with warnings.catch_warnings():

@@ -67,6 +67,11 @@ def source_kind(data: Any) -> SourceKind:
     return "images" if "images" in found else "audio" if "audio" in found else "table"
 
 
+def is_empty_folder(data: Any) -> bool:
+    """Tell whether a path is a folder in which there is no file, or only the system's."""
+    return isinstance(data, (str, os.PathLike)) and Path(data).is_dir() and next(_files(Path(data)), None) is None
+
+
 def looks_like_series(data: Any) -> bool:
     """Tell whether a file is a table of series as the UCR archive has them: a class and values in each line, no names.
 

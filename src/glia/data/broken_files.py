@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from glia.core.counts import counted
 from glia.data.schema import Finding
 
 MOST_NAMED = 5
@@ -23,8 +24,8 @@ def broken_remark(broken: Broken) -> str:
         return ""
     named = "; ".join(f"{name}: {why}" for name, why in broken[:MOST_NAMED])
     more = f"; and {len(broken) - MOST_NAMED} more" if len(broken) > MOST_NAMED else ""
-    noun = "file" if len(broken) == 1 else "files"
-    return f"{len(broken)} {noun} could not be read and were left out: {named}{more}"
+    was = "was" if len(broken) == 1 else "were"
+    return f"{counted(len(broken), 'file')} could not be read and {was} left out: {named}{more}"
 
 
 def broken_findings(code: str, column: str, broken: Broken) -> list[Finding]:
@@ -34,7 +35,8 @@ def broken_findings(code: str, column: str, broken: Broken) -> list[Finding]:
         for name, why in broken[:MOST_NAMED]
     ]
     if len(broken) > MOST_NAMED:
-        text = f"{len(broken) - MOST_NAMED} more files could not be read and were left out."
+        more = len(broken) - MOST_NAMED
+        text = f"{counted(more, 'more file')} could not be read and {'was' if more == 1 else 'were'} left out."
         found.append(Finding(code, column, text))
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from glia.core.results import Result
 from glia.core.results import Table as Printed
+from glia.data.findings import findings_table
 from glia.data.read import read
 from glia.data.roles_overview import FEW, LONG, estimate_distinct
 from glia.data.schema import Column, Schema
@@ -60,8 +61,7 @@ class SchemaResult(Result):
         )
         tables = [Printed("Columns", ("column", "role", "type", "missing", "distinct", "why"), columns)]
         if self.schema.warnings:
-            rows = tuple((f.severity, f.code, f.column or "", f.message) for f in self.schema.warnings)
-            tables.append(Printed("Findings", ("severity", "finding", "column", "what"), rows))
+            tables.append(findings_table(self.schema.warnings))
         return tables
 
 

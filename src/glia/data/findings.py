@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
+from glia.core.results import Table as Printed
 from glia.data.schema import INPUT_ROLES, Column, Finding
 from glia.data.targets import infer_task
 
@@ -120,6 +121,12 @@ def tail_findings(sample: pl.DataFrame, columns: Sequence[Column]) -> list[Findi
                 Finding("skew", name, f"{name!r} has a long tail to the {side} (skewness {skew:.1f}).", "info")
             )
     return findings
+
+
+def findings_table(findings: Sequence[Finding]) -> Printed:
+    """Return findings as a table for people."""
+    rows = tuple((f.severity, f.code, f.column or "", f.message) for f in findings)
+    return Printed("Findings", ("severity", "finding", "column", "what"), rows)
 
 
 def arrange(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -68,6 +68,10 @@ class AugmentedRows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def with_weight(self, weight: Tensor) -> AugmentedRows:
+        """Return the same rows, changed in the same way, with other weights, (N,) or (N, K)."""
+        return replace(self, rows=self.rows.with_weight(weight))
 
     def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
         """Yield the changed mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``."""

@@ -75,7 +75,7 @@ class OneAfterAnother:
 
 @dataclass(frozen=True)
 class OfPicture:
-    """A change of the picture that a flat row begins with; what stands behind it stays.
+    """A change of the pictures that a flat row begins with, each by itself; what stands behind them stays.
 
     Parameters
     ----------
@@ -83,13 +83,16 @@ class OfPicture:
         (B, C, H, W) and where chance comes from → (B, C, H, W).
     shape : tuple of int
         (C, H, W).
+    pictures : int
+        P of a row.
     """
 
     change: Callable[[Tensor, torch.Generator], Tensor]
     shape: tuple[int, ...]
+    pictures: int = 1
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return rows (B, C·H·W + D)."""
-        pixels = math.prod(self.shape)
+        """Return rows (B, P·C·H·W + D)."""
+        pixels = self.pictures * math.prod(self.shape)
         changed = self.change(x[:, :pixels].reshape(-1, *self.shape), generator)
         return torch.cat([changed.reshape(len(x), -1), x[:, pixels:]], dim=1)

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glia.core.seeds import torch_rng
 from glia.data.stream import Prefetch
+from glia.engine.balanced import BalancedRows
 from glia.engine.fingerprint import hash_tensors
-from glia.engine.rows import epoch_order
+from glia.engine.rows import Rows
 from glia.engine.sources import Batch
 
 AHEAD = 3
@@ -32,11 +32,13 @@ class IndexedRows:
     y : Tensor
         Targets, (N,) or (N, T), in memory, on the device where batches go.
     weight : Tensor (N,), optional
-        With mean 1.
+        With mean 1; of a population of K networks (N, K).
     shape : tuple of int
         Of one row's inputs.
     label : callable
         Returns a text that is another one for other inputs; for checkpoints.
+    balanced : bool
+        Whether rows are drawn evenly by class, as ``BalancedRows`` does.
 
     Attributes
     ----------
@@ -51,8 +53,10 @@ class IndexedRows:
         weight: Tensor | None,
         shape: tuple[int, ...],
         label: Callable[[], str],
+        *,
+        balanced: bool = False,
     ) -> None:
-        self.fetch, self.y, self.weight, self.label = fetch, y, weight, label
+        self.fetch, self.y, self.weight, self.label, self.balanced = fetch, y, weight, label, balanced
         self.x = torch.empty((0, *shape), device=y.device)
 
     def __len__(self) -> int:
@@ -60,11 +64,32 @@ class IndexedRows:
 
     def fingerprint(self) -> str:
         """Return a hash of the rows."""
-        return f"{self.label()} {hash_tensors((self.y, self.weight))}"
+        return f"{self.label()} {hash_tensors((self.y, self.weight))}{' balanced by class' if self.balanced else ''}"
+
+    def evenly(self) -> IndexedRows:
+        """Return the same rows, drawn evenly by class."""
+        return IndexedRows(self.fetch, self.y, self.weight, self.x.shape[1:], self.label, balanced=True)
+
+    def with_weight(self, weight: Tensor) -> IndexedRows:
+        """Return the same rows, drawn in the same way, with other weights, (N,) or (N, K)."""
+        return IndexedRows(self.fetch, self.y, weight, self.x.shape[1:], self.label, balanced=self.balanced)
+
+    def part(self, start: int, stop: int) -> Tensor:
+        """Return the inputs of rows ``start`` to ``stop``, the latter left out, (stop - start, *shape)."""
+        return torch.from_numpy(self.fetch(np.arange(start, min(stop, len(self))))).to(self.y.device)
+
+    def with_inputs(self, x: Tensor) -> Rows:
+        """Return the same rows, drawn in the same way, with other inputs that lie in memory, (N, *shape)."""
+        return (BalancedRows if self.balanced else Rows)(x, self.y, self.weight)
+
+    def order(self, batch_size: int, seed: int, number: int) -> Tensor:
+        """Return the row numbers of epoch ``number`` (from 0): those of rows in memory, to the last one."""
+        kind = BalancedRows if self.balanced else Rows
+        return kind(self.y, self.y, None).order(batch_size, seed, number)
 
     def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
         """Yield the mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``."""
-        order = epoch_order(len(self), batch_size, torch_rng(seed, "order", number))[skip * batch_size :]
+        order = self.order(batch_size, seed, number)[skip * batch_size :]
         parts = torch.split(order, batch_size) if len(order) else ()
 
         def fetched(stop: Event) -> Iterator[tuple[Tensor, NDArray[Any]]]:

@@ -12,6 +12,7 @@ from glia.core.errors import InputError
 from glia.engine.callbacks import Callback
 from glia.engine.gradients import RowLoss
 from glia.engine.history import History
+from glia.engine.indexed_rows import IndexedRows
 from glia.engine.loop import Metric
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.population_separate import SeparateTrainer
@@ -20,7 +21,7 @@ from glia.engine.population_trainer import PopulationTrainer, StackedTrainer
 from glia.engine.population_updates import MemberRates, StackedUpdates, can_stack, member_rates, per_member
 from glia.engine.rows import Rows
 from glia.engine.sources import Source
-from glia.nn.population import Population, SeparatePopulation, StackedPopulation, stack, unstack
+from glia.nn.population import FEW_ROWS, Population, SeparatePopulation, StackedPopulation, stack, unstack
 
 Figures = float | Sequence[float]
 """One figure for all members, or one for each."""
@@ -162,7 +163,7 @@ def population_trainer(
     # Rules that mix a matrix's values, and schedules that look at a loss, need every member by itself.
     if form == "auto" and (hasattr(options.get("schedule"), "observe") or not can_stack(rule, networks[0], rates)):
         form = "separate"
-    rows = train.x if isinstance(train, Rows) else None
+    rows = train.x if isinstance(train, Rows) else train.part(0, FEW_ROWS) if isinstance(train, IndexedRows) else None
     population = stack(networks, form, rows=rows, batch_size=min(options["batch_size"], len(train)))
     return make_trainer(population, networks[0], loss, rule, rates, stopping=MemberStopping(patience), **options)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -46,6 +47,14 @@ class Rows:
         """Return the rows on ``device``."""
         weight = None if self.weight is None else self.weight.to(device)
         return Rows(self.x.to(device), self.y.to(device), weight)
+
+    def with_weight(self, weight: Tensor) -> Self:
+        """Return the same rows, drawn in the same way, with other weights, (N,) or (N, K)."""
+        return replace(self, weight=weight)
+
+    def with_inputs(self, x: Tensor) -> Self:
+        """Return the same rows, drawn in the same way, with other inputs, (N, *shape)."""
+        return replace(self, x=x)
 
     def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
         """Yield the mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``.

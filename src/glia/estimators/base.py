@@ -260,6 +260,7 @@ class NetworkEstimator(PreparedEstimator):
         members = len(self.network_.networks) if isinstance(self.network_, MeanNetwork) else 1
         choices = self._choose(params, len(x), members)
         train = self._drawn(self._as_rows(x, self.target_.encode(values), weight))
+        valid = self._judged_by(x, valid)
         held, folds = None, valid if isinstance(valid, Folds) else None
         if folds is not None:
             train, held = folds.parts(train, self._held_weight(train.y.cpu().numpy()))
@@ -404,6 +405,17 @@ class NetworkEstimator(PreparedEstimator):
     def _drawn(self, train: Rows) -> Rows:
         """Return the rows as mini-batches are drawn from them."""
         return train
+
+    def _judges(self, x: Any, rows: int) -> NDArray[np.intp] | None:
+        """Return the numbers of those of the validation rows that judge, ``None`` for all."""
+        return None
+
+    def _judged_by(self, x: Any, valid: Any) -> Any:
+        """Return the validation rows and targets by which training is judged."""
+        if valid is None or isinstance(valid, Folds):
+            return valid
+        chosen = self._judges(x, count(valid[0]))
+        return valid if chosen is None else (take(valid[0], chosen), take(as_array(valid[1]), chosen))
 
     def _held_weight(self, encoded: NDArray[Any]) -> Floats | None:
         """Return weights by which the validation loss judges what the training loss does."""

@@ -25,6 +25,7 @@ from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.core.seeds import derive, numpy_rng
 from glia.estimators.baseline_columns import BaselineColumns
+from glia.estimators.word_baseline import NAMES, word_answers
 
 MAX_ROWS = {"linear": 200_000, "neighbours": 20_000, "boosting": 200_000}
 """Most training rows per model: the baselines must not take longer than the network that they are to judge."""
@@ -40,7 +41,8 @@ class Baseline:
     Parameters
     ----------
     name : str
-        ``"constant"``, ``"linear"`` or ``"logistic"``, ``"nearest neighbours"``, ``"gradient boosting"``.
+        ``"constant"``, ``"linear"`` or ``"logistic"``, ``"nearest neighbours"``, ``"gradient boosting"``; and
+        ``"linear on words"`` or ``"logistic on words"`` where there are texts.
     prediction : ndarray
         Classes or values, shape (N,) or (N, T), of the target's own kind.
     probability : ndarray or None
@@ -80,6 +82,8 @@ def fit_baselines(
 ) -> list[Baseline]:
     """Fit constant, linear or logistic, nearest-neighbour and boosted-tree models and predict the test rows.
 
+    Where there are texts, a linear or logistic model of all their words comes last: the others see a hundred of them.
+
     Parameters
     ----------
     task : {"binary", "multiclass", "multilabel", "regression"}
@@ -99,7 +103,8 @@ def fit_baselines(
     Returns
     -------
     list of Baseline
-        In the order above; only the constant where there is no usable column or only one class.
+        In the order above; only the constant where there is no usable column or only one class. The model of words
+        looks at texts alone.
 
     Raises
     ------
@@ -113,9 +118,21 @@ def fit_baselines(
     train = columns.fit_transform(X_train)
     test = columns.transform(X_test)
     models = _models(task, y, columns, len(test), derive(random_state, "baselines") % 2**31)
-    if not columns.count or (task != "regression" and all(len(np.unique(one)) < 2 for one in _targets(y))):
-        models = models[:1]
-    return [_run(model, task, train, y, test, weight, random_state) for model in models]
+    settled = not columns.count or (task != "regression" and all(len(np.unique(one)) < 2 for one in _targets(y)))
+    found = [_run(model, task, train, y, test, weight, random_state) for model in models[: 1 if settled else None]]
+    if settled or roles is None or not isinstance(X_train, pl.DataFrame):
+        return found
+    texts = [name for name in X_train.columns if roles.get(name) == "text"]
+    return [*found, *([_of_words(task, X_train, y, X_test, texts, weight, random_state)] if texts else [])]
+
+
+def _of_words(
+    task: Task, train: Any, y: NDArray[Any], test: Any, texts: list[str], weight: Any, random_state: int
+) -> Baseline:
+    parts = train.select(texts), test.select(texts)
+    prediction, probability, seconds, notes = word_answers(task, parts[0], y, parts[1], weight, random_state)
+    name = NAMES["regression" if task == "regression" else "classes"]
+    return Baseline(name, prediction, probability, seconds, "; ".join(notes))
 
 
 def _check_lengths(rows: int, y: NDArray[Any], weight: NDArray[Any] | None) -> None:

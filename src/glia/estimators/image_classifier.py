@@ -31,9 +31,11 @@ class ImageClassifier(ImageInputs, Classifier):
     objective, optimizer, lr, schedule, batch_size, epochs, early_stopping, validation_fraction, class_weight
         As in ``Classifier``.
     effort, precision, device, random_state, verbose, warm_start, checkpoint, bootstrap, balance, threshold
-        As in ``Classifier``; ``balance`` is "none", "batches", "oversample" or "undersample".
+        As in ``Classifier``; ``balance`` is "none", "batches", "oversample" or "undersample", of pictures that memory
+        does not hold "none" or "batches".
     members : "auto" or int
-        Networks that are trained and averaged; "auto" is one.
+        Networks that are trained and averaged; "auto" is one. Pictures that memory does not hold are read once for each
+        of them in every epoch.
 
     Examples
     --------

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from glia.core.counts import counted
 from glia.core.errors import InputError
 from glia.core.protocols import Task
 from glia.data import Column, Finding, Schema, Table
@@ -82,7 +83,8 @@ def _findings(folder: ImageFolder, target: str) -> tuple[Finding, ...]:
     found = broken_findings("broken-picture", COLUMN, folder.broken)
     moving = sum(one.frames > 1 for one in folder.pictures)
     if moving:
-        text = f"{moving:,} pictures have several frames or pages; the first one is used."
+        have = counted(moving, "picture has", "pictures have")
+        text = f"{have} several frames or pages; the first one is used."
         found.append(Finding("several-frames", COLUMN, text, "info"))
     return (*found, *rare_class_findings(target, folder.classes, "pictures"))
 
@@ -145,18 +147,50 @@ def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0, *,
     )
 
 
+def beside_classic_columns(
+    train: pl.DataFrame, test: pl.DataFrame, pictures: Sequence[str], others: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
+    """Return columns of pictures as ``classic_columns`` does, behind the other columns of both parts.
+
+    Parameters
+    ----------
+    train, test : polars.DataFrame
+        With all these columns.
+    pictures : sequence of str
+        Columns of paths.
+    others : sequence of str
+        Columns that stay as they are.
+
+    Returns
+    -------
+    train, test : polars.DataFrame
+    roles : dict
+        Of the columns of pictures.
+    """
+    parts: list[list[pl.DataFrame]] = [[train.select(others)], [test.select(others)]] if others else [[], []]
+    roles: dict[str, str] = {}
+    for column in pictures:
+        called = "" if len(pictures) == 1 else f"of {column}"
+        *frames, found = classic_columns(train[column].to_list(), test[column].to_list(), others, called)
+        for part, frame in zip(parts, frames, strict=True):
+            part.append(frame)
+        roles |= found
+    whole = [pl.concat(part, how="horizontal") for part in parts]
+    return whole[0], whole[1], roles
+
+
 def classic_columns(
-    train: Sequence[str], test: Sequence[str], taken: Sequence[str] = ()
+    train: Sequence[str], test: Sequence[str], taken: Sequence[str] = (), called: str = ""
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
     """Return pictures as columns for classic models: at most 50 principal components of 16 × 16 pixels.
 
     Components are those of the training pictures. Also returned are the columns' roles. ``taken`` are names of columns
-    that stand beside them.
+    that stand beside them, ``called`` is what their names end with.
     """
     small = ImagePreparation(size=_THUMBNAIL).fit(list(train))
     seen, asked = (small.transform(list(part)).reshape(len(part), -1) for part in (train, test))
     found = PCA(min(_COMPONENTS, *seen.shape), svd_solver="full").fit(seen)
-    names = [f"component {i + 1}" for i in range(found.n_components_)]
+    names = [f"component {i + 1} {called}".rstrip() for i in range(found.n_components_)]
     names = [f"{name} of the picture" if name in taken else name for name in names]
     frames = [pl.DataFrame(found.transform(part), schema=names) for part in (seen, asked)]
     return frames[0], frames[1], dict.fromkeys(names, "numeric")

@@ -41,8 +41,9 @@ from glia.estimators.base import NetworkEstimator
 from glia.estimators.choices import Choices, check_members
 from glia.estimators.image_augment import Augment, as_augment
 from glia.estimators.image_choices import choose_for_images
-from glia.estimators.image_stream import block_rows, bounded, check_streamed, small_parts
-from glia.estimators.image_table import as_table, check_one_picture, is_frame, pictures_of
+from glia.estimators.image_stream import block_rows, check_streamed, few_judges, small_parts
+from glia.estimators.image_table import as_table, check_pictures, is_frame, pictures_of
+from glia.estimators.rebalance import as_balance
 from glia.nn import FlipMean, PictureAndTable, as_network
 
 COLUMN = "image"
@@ -67,13 +68,13 @@ class ImageInputs(NetworkEstimator):
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None
     ) -> Any:
-        """Fit to pictures, or to rows of a table with a column of pictures.
+        """Fit to pictures, or to rows of a table with columns of pictures.
 
         Parameters
         ----------
         X : array, list, str, ImageFolder, frame or Table
             ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; arrays of mixed sizes; paths; a folder; the name of an
-            ``.npy`` file or of a table; a frame or table, one column of which holds paths of pictures.
+            ``.npy`` file or of a table; a frame or table, some columns of which hold paths of pictures.
         y : array-like (N,), optional
             Targets; of a folder by default the names of its sub-folders.
         sample_weight : array-like (N,), optional
@@ -119,14 +120,14 @@ class ImageInputs(NetworkEstimator):
         return folder
 
     def reads_table(self, path: str | os.PathLike[str]) -> bool:
-        """Tell whether a path names a table with the column of pictures that was fitted."""
+        """Tell whether a path names a table with the columns of pictures that were fitted."""
         if self.schema_ is None or not Path(path).is_file() or source_kind(path) == "images":
             return False
-        return self._picture_column in self._table_frame(path).columns
+        return set(self._picture_columns) <= set(self._table_frame(path).columns)
 
     def _table_frame(self, path: str | os.PathLike[str]) -> pl.DataFrame:
         frame = read(path, infer=False).frame
-        named = [self._picture_column] if self._picture_column in frame.columns else []
+        named = [name for name in self._picture_columns if name in frame.columns]
         asked = dict.fromkeys(named, "image")
         return read(path, infer=False, roles=asked).frame
 
@@ -152,15 +153,15 @@ class ImageInputs(NetworkEstimator):
         return [COLUMN]
 
     @property
-    def _picture_column(self) -> str:
-        return self.schema_.names("image")[0] if self.schema_ is not None else COLUMN
+    def _picture_columns(self) -> tuple[str, ...]:
+        return self.schema_.names("image") if self.schema_ is not None else (COLUMN,)
 
     def _read_new(self, X: Any) -> Any:
         self._from_table = isinstance(X, Table)
         self.schema_ = X.schema if isinstance(X, Table) else None
         self.n_features_in_ = len(X.schema.inputs()) if isinstance(X, Table) else 1
         if isinstance(X, Table):
-            check_one_picture(X.schema)
+            check_pictures(X.schema)
             self.feature_names_in_ = np.array(X.schema.inputs(), dtype=object)
         return self._rows(X)
 
@@ -174,12 +175,12 @@ class ImageInputs(NetworkEstimator):
         framed = isinstance(X, Table) or is_frame(X)
         if framed and self.schema_ is not None and len(self.schema_.inputs()) > 1:
             frame = unify(X.frame if isinstance(X, Table) else X, self.schema_)
-            column = self._picture_column
-            beside = frame.select([name for name in self.schema_.inputs() if name != column])
-            return PictureTable(pictures_of(frame[column]), beside, column)
+            columns = self._picture_columns
+            beside = frame.select([name for name in self.schema_.inputs() if name not in columns])
+            return PictureTable(pictures_of(frame.select(columns)), beside, columns)
         if framed:
             X = X.frame if isinstance(X, Table) else to_frame(X)
-            X = X[self._picture_column] if self._picture_column in X.columns else X
+            X = X[self._picture_columns[0]] if self._picture_columns[0] in X.columns else X
         elif self.schema_ is not None and len(self.schema_.inputs()) > 1:
             got = f"a {type(X).__name__}"
             raise InputError("rows must be a table with the columns that were fitted", got, "hand in a frame or a file")
@@ -211,10 +212,10 @@ class ImageInputs(NetworkEstimator):
             check_streamed(self)
         return prepared
 
-    def _train(self, x: Any, values: Any, weight: Any, valid: Any, *more: Any, **options: Any) -> None:
-        if isinstance(x, PreparedPictures) and valid is not None:
-            valid = bounded(valid, math.prod(x.shape[1:]), self._seed("held"))
-        super()._train(x, values, weight, valid, *more, **options)
+    def _judges(self, x: Any, rows: int) -> NDArray[np.intp] | None:
+        if not isinstance(x, PreparedPictures):
+            return None
+        return few_judges(rows, math.prod(x.shape[1:]), self._seed("held"))
 
     def _as_rows(self, x: Any, y: NDArray[Any], weight: Any) -> Any:
         if not isinstance(x, PreparedPictures):
@@ -224,13 +225,19 @@ class ImageInputs(NetworkEstimator):
 
     def _outputs(self, X: Any) -> NDArray[np.float32]:
         """Return raw network outputs for rows, (N, O); the pictures of some at a time."""
+        return np.concatenate([super(ImageInputs, self)._outputs(part) for part in self._in_parts(X)])
+
+    def _member_outputs(self, X: Any) -> NDArray[np.float32]:
+        """Return raw outputs of every member, (K, N, O); the pictures of some rows at a time."""
+        parts = [super(ImageInputs, self)._member_outputs(part) for part in self._in_parts(X)]
+        return np.concatenate(parts, axis=1)
+
+    def _in_parts(self, X: Any) -> list[Any]:
+        """Return rows in blocks that memory holds prepared."""
         check_is_fitted(self, "network_")
         rows = self._read_known(X)
         most = block_rows(self.layout_.shape)
-        if len(rows) <= most:
-            return super()._outputs(rows)
-        parts = [super(ImageInputs, self)._outputs(rows[i : i + most]) for i in range(0, len(rows), most)]
-        return np.concatenate(parts)
+        return [rows] if len(rows) <= most else [rows[i : i + most] for i in range(0, len(rows), most)]
 
     def _complete(self, rows: Any) -> None:
         return None
@@ -263,15 +270,19 @@ class ImageInputs(NetworkEstimator):
                 got = f"mix={self.augment_.mix!r}"
                 raise InputError("pictures are mixed where there are no columns beside them", got, "set mix='none'")
             if not isinstance(found.network, PictureAndTable):
-                found.network = PictureAndTable(layout.shape, found.network)
+                found.network = PictureAndTable(layout.shape, found.network, pictures=len(self._picture_columns))
         return found
 
-    def _drawn(self, train: Rows) -> Any:
-        drawn = super()._drawn(train)
+    def _drawn(self, train: Any) -> Any:
+        drawn: Any
+        if isinstance(train, IndexedRows):
+            drawn = train.evenly() if as_balance(getattr(self, "balance", "none")) == "batches" else train
+        else:
+            drawn = super()._drawn(train)
         layout = self._picture_layout
         transform, mixing = self.augment_.transform(layout), self.augment_.mixing()
         if transform is not None and layout is not self.layout_:
-            transform = OfPicture(transform, layout.shape)
+            transform = OfPicture(transform, layout.shape, len(self._picture_columns))
         return drawn if transform is None and mixing is None else AugmentedRows(drawn, transform, mixing)
 
     def __sklearn_tags__(self) -> Any:

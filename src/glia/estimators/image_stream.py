@@ -13,6 +13,7 @@ from torch import Tensor
 from glia.core.errors import InputError
 from glia.core.seeds import numpy_rng
 from glia.engine.rows import rows_at_once
+from glia.estimators.rebalance import as_balance
 
 _HELD_BYTES = 1 << 28
 _BLOCK_BYTES = 1 << 26
@@ -24,32 +25,27 @@ def check_streamed(estimator: Any) -> None:
     Raises
     ------
     InputError
-        If classes are resampled, or several networks trained.
+        If rows are made or left out by class.
     """
-    if getattr(estimator, "balance", "none") not in (None, "none"):
+    if as_balance(getattr(estimator, "balance", "none")) not in (None, "batches"):
         got = f"balance={estimator.balance!r}"
-        raise InputError("pictures that memory does not hold are not resampled", got, "use class_weight='balanced'")
-    if estimator.members_ > 1:
-        got = f"members={estimator.members!r}"
-        raise InputError("pictures that memory does not hold are learned by one network", got, "set members=1")
+        do = "use balance='batches', or class_weight='balanced'"
+        raise InputError("pictures that memory does not hold are not resampled", got, do)
 
 
-def bounded(valid: tuple[Any, Any], values: int, seed: int) -> tuple[Any, Any]:
-    """Return validation rows and targets, of too many a random share whose prepared pictures take 256 MB.
+def few_judges(rows: int, values: int, seed: int) -> NDArray[np.intp] | None:
+    """Return the numbers of the validation rows that judge, ``None`` for all; of too many a share that takes 256 MB.
 
     Parameters
     ----------
-    valid : (rows, targets)
+    rows : int
+        Validation rows.
     values : int
         Of one prepared picture.
     seed : int
     """
-    rows, known = valid
     most = max(1000, _HELD_BYTES // (4 * values))
-    if len(rows) <= most:
-        return valid
-    chosen = np.sort(numpy_rng(seed).permutation(len(rows))[:most])
-    return rows[chosen], known[chosen]
+    return None if rows <= most else np.sort(numpy_rng(seed).permutation(rows)[:most])
 
 
 def block_rows(shape: tuple[int, ...]) -> int:

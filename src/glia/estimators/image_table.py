@@ -1,4 +1,4 @@
-"""Tables with a column of pictures: as frames are handed in, and as a run reads them."""
+"""Tables with columns of pictures: as frames are handed in, and as a run reads them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glia.core.counts import counted
 from glia.core.errors import InputError
 from glia.core.hardware import cores
 from glia.data import Schema, Table, learn_schema
@@ -42,29 +43,30 @@ def as_table(X: Any) -> Table | None:
     return Table(frame, schema)
 
 
-def check_one_picture(schema: Schema) -> None:
-    """Raise an ``InputError`` unless just one column holds pictures."""
-    names = schema.names("image")
-    if len(names) != 1:
-        got = ", ".join(map(repr, names)) or "none"
-        raise InputError("one column of a table must hold pictures", got, "give the others another role, or drop them")
+def check_pictures(schema: Schema) -> None:
+    """Raise an ``InputError`` unless a column holds pictures."""
+    if not schema.names("image"):
+        raise InputError("a column of the table must hold pictures", "none", "use Classifier or Regressor")
 
 
-def pictures_of(column: pl.Series) -> ImageRows:
-    """Return the pictures that a column names.
+def pictures_of(frame: pl.DataFrame) -> ImageRows:
+    """Return the pictures that columns name: those of the first column, then those of the second, and so on.
 
     Raises
     ------
     InputError
         If a row has none.
     """
-    values = column.to_list()
-    lacking = [place for place, value in enumerate(values) if value is None]
-    if lacking:
-        shown = ", ".join(str(place + 1) for place in lacking[:MOST_NAMED])
-        got = f"none in {len(lacking):,} of {len(values):,} rows (row {shown})"
-        raise InputError(f"every row must have a picture in {column.name!r}", got, "leave these rows out")
-    return ImageRows(values, values)
+    found: list[str] = []
+    for column in frame.iter_columns():
+        values = column.to_list()
+        lacking = [place for place, value in enumerate(values) if value is None]
+        if lacking:
+            shown = ", ".join(str(place + 1) for place in lacking[:MOST_NAMED])
+            got = f"none in {len(lacking):,} of {counted(len(values), 'row')} (row {shown})"
+            raise InputError(f"every row must have a picture in {column.name!r}", got, "leave these rows out")
+        found += values
+    return ImageRows(found, found)
 
 
 def with_readable_pictures(table: Table) -> Table:
@@ -73,20 +75,23 @@ def with_readable_pictures(table: Table) -> Table:
     Raises
     ------
     InputError
-        If several columns hold pictures, or no picture can be read.
+        If no row has pictures that can all be read.
     """
-    check_one_picture(table.schema)
-    name = table.schema.names("image")[0]
-    with quiet_pillow(), ThreadPoolExecutor(min(4, 2 * cores())) as pool:
-        wrong = list(pool.map(_trouble, table.frame[name].to_list()))
-    keep = np.array([not one for one in wrong])
-    broken = [(path, why) for path, why in zip(table.frame[name].to_list(), wrong, strict=True) if why]
-    if not broken:
+    check_pictures(table.schema)
+    keep, found = np.ones(len(table), dtype=bool), []
+    for name in table.schema.names("image"):
+        paths = table.frame[name].to_list()
+        with quiet_pillow(), ThreadPoolExecutor(min(4, 2 * cores())) as pool:
+            wrong = list(pool.map(_trouble, paths))
+        broken = [(path or "", why) for path, why in zip(paths, wrong, strict=True) if why]
+        keep &= np.array([not why for why in wrong])
+        if not keep.any() and broken:
+            got = f"{len(broken):,} that cannot, e.g. {broken[0][0]}: {broken[0][1]}"
+            do = "check the paths; they begin at the table"
+            raise InputError(f"some picture of {name!r} must be readable", got, do)
+        found += broken_findings("broken-picture", name, broken)
+    if not found:
         return table
-    if not keep.any():
-        got = f"{len(broken):,} that cannot, e.g. {broken[0][0]}: {broken[0][1]}"
-        raise InputError(f"some picture of {name!r} must be readable", got, "check the paths; they begin at the table")
-    found = broken_findings("broken-picture", name, [(path or "", why) for path, why in broken])
     schema = replace(table.schema, warnings=arrange([*found, *table.schema.warnings]))
     return replace(table.take(keep), schema=schema)
 

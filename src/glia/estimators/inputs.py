@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from glia.core.errors import InputError
+from glia.data import Schema
 from glia.data.frames import to_frame
 
 RowsIn: TypeAlias = pl.DataFrame | NDArray[Any]
@@ -34,6 +35,36 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> RowsIn:
     if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
         return X
     return to_frame(X)
+
+
+def refuse_files(schema: Schema, classes: bool) -> None:
+    """Refuse columns that an estimator of tables would have to pass over.
+
+    Parameters
+    ----------
+    schema : Schema
+    classes : bool
+        Whether classes are told apart, for the name of the estimator that reads such columns.
+
+    Raises
+    ------
+    InputError
+        If a column holds pictures, sounds or sequences.
+    """
+    for role, (what, kind, beside) in _READERS.items():
+        if names := schema.names(role):
+            reader = f"{kind}{'Classifier' if classes else 'Regressor'}"
+            got = f"{what} in {', '.join(map(repr, names))}"
+            do = f"use {reader}, which reads {beside}, or drop the column (or give it the role 'ignored')"
+            raise InputError("columns must be numbers, words or dates", got, do)
+
+
+_READERS = {
+    "image": ("paths of pictures", "Image", "them together with the other columns"),
+    "audio": ("paths of sounds", "Audio", "them"),
+    "sequence": ("sequences", "Sequence", "them"),
+}
+"""Role of a column → what it holds, the beginning of the name of what reads it, and what that reads."""
 
 
 def _as_matrix(X: Any) -> Any:

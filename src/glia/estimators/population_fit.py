@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +90,7 @@ def train_members(
     networks, rows = list(network.networks), train
     if bootstrap:
         weight = bootstrap_weights(len(train), len(networks), seed, train.weight)
-        rows = replace(train, weight=weight.to(train.x.device))
+        rows = train.with_weight(weight.to(train.x.device))
     trainer = population_trainer(
         networks,
         objective.loss,

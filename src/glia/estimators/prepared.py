@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 import glia.estimators.autoencoder_training  # noqa: F401  # lets preparations learn autoencoders
 from glia.core.errors import InputError
@@ -15,7 +15,7 @@ from glia.core.layout import Layout
 from glia.data import Schema, Table, learn_schema, unify
 from glia.data.preparation import Preparation
 from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, bins_for, changes_of
-from glia.estimators.inputs import RowsIn, read_rows
+from glia.estimators.inputs import RowsIn, read_rows, refuse_files
 
 
 class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
@@ -49,6 +49,7 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
         """Read rows to learn from; frames get a schema."""
         self._from_table = isinstance(X, Table)
         if isinstance(X, Table):
+            refuse_files(X.schema, is_classifier(self))
             self.schema_ = X.schema
             frame = unify(X.frame, X.schema).select(X.schema.inputs())
             self.n_features_in_ = frame.width
@@ -58,6 +59,7 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
         self.schema_ = None
         if isinstance(rows, pl.DataFrame) and rows.height:
             known, self.schema_ = learn_schema(rows)
+            refuse_files(self.schema_, is_classifier(self))
             if not self.schema_.inputs():
                 why = "; ".join(f"{column.name}: {column.reason}" for column in self.schema_.columns[:5])
                 raise InputError("at least one column must be usable", why, "check the table with glia describe")

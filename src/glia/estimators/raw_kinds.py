@@ -1,4 +1,4 @@
-"""Kinds of rows that a run can learn from beside tables and pictures: sounds and sequences, each in one entry."""
+"""Kinds of rows that a run can learn from beside tables and pictures: sounds, sequences, texts, each in one entry."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from glia.core.errors import InputError
 from glia.core.source_kinds import source_kind
 from glia.data import Schema, Table
 from glia.estimators.audio_fit import audio_columns, audio_copies, make_audio_estimator, read_audio_table
@@ -19,6 +20,14 @@ from glia.estimators.sequence_fit import (
     sequence_copies,
 )
 from glia.estimators.settings import FitSettings
+from glia.estimators.text_fit import (
+    is_texts,
+    make_text_estimator,
+    read_text_table,
+    text_columns,
+    text_copies,
+    texts_alone,
+)
 
 Columns = Callable[[pl.DataFrame, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]]
 
@@ -29,7 +38,7 @@ class RawKind:
 
     Parameters
     ----------
-    role : {"audio", "sequence"}
+    role : {"audio", "sequence", "text"}
         Of the columns that hold them.
     noun : str
         What rows are called.
@@ -41,6 +50,8 @@ class RawKind:
         (table, train, valid, test) → how many rows are in a later part again.
     columns : callable
         (training rows, test rows) → both as columns for classic models, and these columns' roles.
+    shown : tuple of str
+        Roles of the columns by which people know a row.
     """
 
     role: str
@@ -49,22 +60,42 @@ class RawKind:
     make: Callable[..., Any]
     copies: Callable[..., int]
     columns: Columns
+    shown: tuple[str, ...] = ("id", "ignored", "group")
 
 
 SOUNDS = RawKind("audio", "sounds", read_audio_table, make_audio_estimator, audio_copies, audio_columns)
 SEQUENCES = RawKind(
     "sequence", "sequences", read_sequence_table, make_sequence_estimator, sequence_copies, sequence_columns
 )
+TEXTS = RawKind(
+    "text", "texts", read_text_table, make_text_estimator, text_copies, text_columns, ("text", "id", "group")
+)
 
 
 def raw_kind(settings: FitSettings, source: Any = None) -> RawKind | None:
-    """Return the kind of a run's rows, ``None`` where they are a table's or pictures."""
+    """Return the kind of rows that a run was asked to read, ``None`` where they are a table's or pictures.
+
+    Raises
+    ------
+    InputError
+        If a network is to read texts, and the rows are of another kind.
+    """
     data = settings.data if source is None else source
-    if is_sequences(settings, source):
-        return SEQUENCES
-    return SOUNDS if source_kind(data) == "audio" else None
+    found = SEQUENCES if is_sequences(settings, source) else SOUNDS if source_kind(data) == "audio" else None
+    if not is_texts(settings):
+        return found
+    if found is not None or source_kind(data) == "images":
+        got = f"{found.noun if found is not None else 'pictures'} in {str(data)!r}"
+        name = "network" if settings.backbone is None else "backbone"
+        raise InputError(f"{name}={getattr(settings, name)!r} reads texts", got, f"leave --{name} away")
+    return TEXTS
 
 
-def kind_of(schema: Schema) -> RawKind | None:
-    """Return the kind of rows that a table holds, ``None`` where they are plain ones or pictures."""
-    return next((kind for kind in (SOUNDS, SEQUENCES) if schema.names(kind.role)), None)
+def kind_of(schema: Schema, settings: FitSettings) -> RawKind | None:
+    """Return the kind of rows that a table holds, ``None`` where they are plain ones or pictures.
+
+    Texts are of a kind of their own where a network was asked for that reads them, and where they are all there is:
+    among other columns they are words by their weights.
+    """
+    known = next((kind for kind in (SOUNDS, SEQUENCES) if schema.names(kind.role)), None)
+    return TEXTS if known is None and (is_texts(settings) or texts_alone(schema, settings)) else known

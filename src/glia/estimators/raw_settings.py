@@ -15,11 +15,22 @@ _FOR_TABLES = (
 )  # fmt: skip
 
 
-def refuse_settings(settings: FitSettings, noun: str, but: tuple[str, ...] = ()) -> None:
-    """Raise an ``InputError`` if a setting was given that only tables or pictures have."""
+def named_roles(settings: FitSettings) -> dict[str, str]:
+    """Return the roles of columns that were said: by ``roles``, and by ``group`` and ``weight``."""
+    named = (("group", settings.group), ("weight", settings.weight))
+    return {**settings.roles, **{column: role for role, column in named if column}}
+
+
+def table_settings(settings: FitSettings, but: tuple[str, ...] = ()) -> list[str]:
+    """Return which settings were given that only tables or pictures have."""
     defaults = FitSettings.model_fields
     asked = [name for name in _FOR_TABLES if name not in but]
-    wrong = [name for name in asked if getattr(settings, name) != defaults[name].default]
+    return [name for name in asked if getattr(settings, name) != defaults[name].default]
+
+
+def refuse_settings(settings: FitSettings, noun: str, but: tuple[str, ...] = ()) -> None:
+    """Raise an ``InputError`` if a setting was given that only tables or pictures have."""
+    wrong = table_settings(settings, but)
     if wrong:
         got = ", ".join(f"{name}={getattr(settings, name)!r}" for name in wrong)
         raise InputError(

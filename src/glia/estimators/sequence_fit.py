@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glia.core.counts import counted
 from glia.core.errors import InputError, near
 from glia.core.protocols import Task
 from glia.core.source_kinds import looks_like_series, source_kind
@@ -86,7 +87,7 @@ def _long(settings: FitSettings, data: Any) -> Table:
     for name in kept:
         wrong = first.filter(pl.col(f"{name} differs") > 1)
         if wrong.height:
-            got = f"{wrong.height} sequences with several, {wrong[id][0]!r} first"
+            got = f"{counted(wrong.height, 'sequence')} with several, {wrong[id][0]!r} first"
             do = "glia.SequenceLabeler labels every step" if name == target else "correct the rows"
             raise InputError(f"all steps of a sequence must have the same {name!r}", got, do)
     rest = steps.drop(kept)
@@ -164,7 +165,7 @@ def arrays_of(path: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
         labels = rows[:, 0]
         return rows[:, 1:], labels.astype(np.int64) if (labels == np.rint(labels)).all() else labels
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:  # which leaves broken ones open
             found = {key: archive[key] for key in archive.files if key in ("X", "y")}
     except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
         got = f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from glia.core.decision_rule import Rule, as_rule
 from glia.core.errors import InputError
 from glia.core.settings import REQUIRED, Settings, setting
-from glia.core.source_kinds import TARGETS, looks_like_series, source_kind
+from glia.core.source_kinds import TARGETS, is_empty_folder, looks_like_series, source_kind
 from glia.engine.distributed.settings import Distribution
 from glia.engine.intervals import read_interval
 
@@ -68,6 +68,14 @@ class FitSettings(Settings):
     )
 
     network: str = setting("auto", "the network's family by name", group=_NETWORK)
+    backbone: str | None = setting(
+        None, "folder of a pretrained network of transformers and its tokenizer, to read a column of texts",
+        group=_NETWORK,
+    )  # fmt: skip
+    tune: Literal["frozen", "full", "gradual", "lora"] = setting(
+        "frozen", "what of a backbone learns beside its new head: nothing, all, layer by layer, or low-rank adapters",
+        group=_NETWORK,
+    )  # fmt: skip
     hidden: list[Count] | None = setting(None, "widths of the hidden layers, first to last", group=_NETWORK)
     activation: str = setting("auto", "activation by name", group=_NETWORK)
     norm: str = setting("auto", "normalisation between layers by name, or none", group=_NETWORK)
@@ -83,6 +91,10 @@ class FitSettings(Settings):
     image_size: Auto | Annotated[int, Field(ge=4, le=2048)] = setting(
         "auto", "side in pixels that pictures are brought to", group=_PREPARE
     )
+    text_length: Auto | Annotated[int, Field(ge=2, le=8192)] = setting(
+        "auto", "tokens of a text that are read, the first ones; auto: as many as the longest has, at most 128",
+        group=_PREPARE,
+    )  # fmt: skip
     augment: Literal["auto", "none"] = setting(
         "auto", "whether training pictures are varied: moved a little, and mirrored where they have colours",
         group=_PREPARE,
@@ -193,6 +205,9 @@ class FitSettings(Settings):
         """Fill in what is predicted where the kind of source says so: of pictures, their sub-folder."""
         if isinstance(values, dict) and values.get("target") is None:
             data = values.get("data")
+            if is_empty_folder(data):
+                do = "give a table, or a folder of pictures, sounds or tables"
+                raise InputError("there must be files to learn from", f"the empty folder {str(data)!r}", do)
             usual = TARGETS["sequences"] if looks_like_series(data) else TARGETS.get(source_kind(data))
             return values if usual is None else {**values, "target": usual}
         return values
@@ -205,6 +220,11 @@ class FitSettings(Settings):
         if self.cost is not None and self.threshold != "auto":
             got = f"threshold={self.threshold!r} and cost={self.cost!r}"
             raise InputError("one thing must decide", got, "leave one of them away")
+        if self.backbone is not None and self.network != "auto":
+            got = f"backbone={self.backbone!r} and network={self.network!r}"
+            raise InputError("a fit has one network", got, "leave one of them away")
+        if self.backbone is None and self.tune != "frozen":
+            raise InputError("tune says how a backbone learns", f"tune={self.tune!r} without one", "name its folder")
         if self.class_weight is not None and self.balance != "none":
             got = f"class_weight={self.class_weight!r} and balance={self.balance!r}"
             raise InputError("rare classes are made to count in one way", got, "leave one of them away")

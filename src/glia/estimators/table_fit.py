@@ -23,8 +23,10 @@ from glia.estimators.choices import choose_members
 from glia.estimators.classifier import Classifier
 from glia.estimators.image_fit import copies, make_image_estimator, read_image_table
 from glia.estimators.image_table import with_readable_pictures
-from glia.estimators.raw_kinds import kind_of, raw_kind
+from glia.estimators.raw_kinds import SEQUENCES, TEXTS, RawKind, kind_of, raw_kind
+from glia.estimators.raw_settings import named_roles
 from glia.estimators.regressor import Regressor
+from glia.estimators.seen_classes import check_seen
 from glia.estimators.settings import FitSettings
 from glia.estimators.stream_table import stream_of
 from glia.nn import networks
@@ -50,6 +52,8 @@ class TableFit:
         Seconds per stage.
     streamed : int or None
         Training rows that stayed on disk.
+    kind : RawKind or None
+        What rows are where they are neither plain ones nor pictures.
     """
 
     estimator: Any
@@ -60,6 +64,7 @@ class TableFit:
     task: Task
     timings: dict[str, float] = field(default_factory=dict)
     streamed: int | None = None
+    kind: RawKind | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -122,6 +127,7 @@ def fit_table(
     folder = raw is None and source_kind(settings.data if source is None else source) == "images"
     stream = None if folder or raw is not None else stream_of(settings, source)
     table = read_rows(settings, source, stream=stream, say=say)
+    raw = None if stream is not None else kind_of(table.schema, settings)
     pictures = bool(table.schema.names("image"))
     y, task = targets(table, settings)
     if not table.schema.inputs():
@@ -137,11 +143,14 @@ def fit_table(
         twice = copies if raw is None else raw.copies
         split = replace(split, duplicates=twice(table, split.train, split.valid, split.test))
     read_seconds = time.perf_counter() - start
-    estimator = make_estimator_for(table.schema, settings, task, verbose).set_params(checkpoint=checkpoint)
+    make = make_estimator_for if stream is None else _make_for_stream
+    estimator = make(table.schema, settings, task, verbose).set_params(checkpoint=checkpoint)
     if stream is None and not pictures and raw is None and method == "random":
         split = folded(split, estimator)
+    if stream is None:
+        check_seen(split, y, task)
     streamed = None if stream is None else int(stream.survey().counts.sum())
-    found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed)
+    found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed, raw)
     what = raw.noun if raw is not None else "pictures" if folder else f"rows, {len(table.schema.inputs())} columns"
     say(f"training on {found.counts['train']:,} {what} ({task})")
     start = time.perf_counter()
@@ -184,7 +193,10 @@ def read_rows(
 
 def make_estimator_for(schema: Schema, settings: FitSettings, task: Task, verbose: int = 0) -> Any:
     """Return an unfitted estimator with the settings of a run, for rows of whatever kind the schema says."""
-    raw = kind_of(schema)
+    raw = kind_of(schema, settings)
+    if raw is not TEXTS and settings.text_length != "auto":
+        got = f"text_length={settings.text_length!r} without one"
+        raise InputError("texts have a length where a network reads them", got, "--network text_convnet, or --backbone")
     if raw is not None:
         return raw.make(settings, task, verbose)
     if schema.names("image"):
@@ -194,13 +206,11 @@ def make_estimator_for(schema: Schema, settings: FitSettings, task: Task, verbos
 
 def dividing(settings: FitSettings, source: Any = None) -> FitSettings:
     """Return the settings by which rows are divided into parts: of sequences, the time orders their steps instead."""
-    return settings if raw_kind(settings, source) is None else settings.replace(time=None)
+    return settings.replace(time=None) if raw_kind(settings, source) is SEQUENCES else settings
 
 
 def _read_table(settings: FitSettings, source: Any, stream: Stream | None, say: Callable[[str], None]) -> Table:
     """Return the rows, of a stream a sample of them."""
-    roles: dict[str, str] = dict(settings.roles)
-    roles |= {column: role for role, column in (("group", settings.group), ("weight", settings.weight)) if column}
     if stream is not None:
         say("the rows stay on disk: looking through them once")
         table = stream.survey().table
@@ -208,7 +218,7 @@ def _read_table(settings: FitSettings, source: Any, stream: Stream | None, say: 
         table = read(
             settings.data if source is None else source,
             target=settings.target,
-            roles=roles,
+            roles=named_roles(settings),
             drop=settings.drop,
             limit=settings.max_rows,
         )
@@ -309,6 +319,10 @@ def _values(column: pl.Series, task: str) -> NDArray[Any]:
         return values.to_numpy()
     array = column.to_numpy()
     return array.astype(str) if column.dtype in (pl.String, pl.Categorical, pl.Enum) or array.dtype == object else array
+
+
+def _make_for_stream(schema: Schema, settings: FitSettings, task: Task, verbose: int = 0) -> Any:
+    return make_estimator(settings, task, verbose)  # what stays on disk is a table, whatever its columns are
 
 
 def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:

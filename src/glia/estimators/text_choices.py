@@ -10,6 +10,8 @@ from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.choices import EFFORTS
 from glia.nn import Backbone, TextConvNet
 
+_ALONE = "convolutions over word pieces, learned from these texts alone; a backbone has read others before"
+
 
 def settle_texts(params: dict[str, Any], *, rows: int) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Return the parameters of an estimator of texts without any "auto", and why each became what it is.
@@ -38,7 +40,7 @@ def settle_texts(params: dict[str, Any], *, rows: int) -> tuple[dict[str, Any], 
     effort = params.get("effort", "default")
     if effort not in EFFORTS:
         raise InputError("effort must be quick, default or best", f"effort={effort!r}")
-    network = settle("network", TextConvNet(), "convolutions over word pieces, learned from these texts alone")
+    network = settle("network", TextConvNet(), _ALONE)
     tuned = isinstance(network, Backbone) and network.tune != "frozen"
     batch = settle("batch_size", *_batch_size(rows, tuned))
     if params.get("epochs", "auto") == "auto" and params.get("early_stopping", "auto") == "auto":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
 from glia.core.errors import InputError
+from glia.data import Table
 from glia.data.stream import Stream
 from glia.data.texts import TextPreparation, as_texts
-from glia.data.texts.rows import COLUMN
+from glia.data.texts.rows import COLUMN, text_column
 from glia.estimators.inputs import RowsIn
 from glia.estimators.own_choices import OwnChoices
 from glia.estimators.text_choices import settle_texts
@@ -55,15 +57,22 @@ class TextInputs(OwnChoices):
         """
         if isinstance(X, Stream):
             raise InputError("texts are read into memory", "a Stream", "hand in a list of strings")
-        return super().fit(as_texts(X), y, sample_weight, validation=validation)
+        return super().fit(X, y, sample_weight, validation=validation)
 
     def _read_new(self, X: Any) -> RowsIn:
-        self._from_table, self.schema_ = False, None
+        self._from_table = isinstance(X, Table)
+        self.schema_ = X.schema if isinstance(X, Table) else None
         self.n_features_in_ = 1
+        name = text_column(X)
+        if name is not None:
+            self.feature_names_in_ = np.array([name], dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_  # of a fit before
         return as_texts(X)
 
     def _read_known(self, X: Any) -> RowsIn:
-        return as_texts(X)
+        named = getattr(self, "feature_names_in_", None)
+        return as_texts(X, None if named is None else str(named[0]))
 
     def _fit_preparation(self, rows: RowsIn, y: NDArray[Any], *, onehot: bool) -> NDArray[Any]:
         wanted = self.preparation

@@ -109,7 +109,7 @@ def train_network(
     stopping = EarlyStopping(choices.patience)
     kept = keeping(checkpoint, network, objective, choices, (train, valid), f"{seed} {precision}")
     mixing = train.mixing if isinstance(train, AugmentedRows) else None
-    learned = what_learns(network, train, valid)
+    learned = what_learns(network, train, valid, choices.epochs, seed)
     trainer = Trainer(
         learned.network,
         objective.loss if mixing is None else mixing.loss(objective.loss),

@@ -36,8 +36,9 @@ class Backbone(Spec):
         ``transformers.AutoModel`` loads (extra ``transfer``). Or a configuration of ``transformers`` such as
         ``{"model_type": "bert", …}``: that network with random weights.
     tune : {"frozen", "full", "gradual", "lora"}
-        "frozen": only the head learns, from features that are computed once. "full": everything learns. "gradual": one
-        stage after the other does, from the head down (arXiv 1801.06146). "lora": the head and low-rank adapters.
+        "frozen": only the head learns, from features that are computed once; where rows are varied at random, for some
+        variants of each. "full": everything learns. "gradual": one stage after the other does, from the head down
+        (arXiv 1801.06146). "lora": the head and low-rank adapters.
     layer : str, optional
         Name of the module's layer whose output is taken, instead of what comes into the last linear one.
     rate : "auto" or float

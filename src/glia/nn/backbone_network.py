@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -108,8 +109,7 @@ class BackboneNetwork(nn.Module):
         if torch.is_grad_enabled() and (x.requires_grad or not self.frozen):
             out: Tensor = self.features(x)
             return out
-        texts = isinstance(self.features, PretrainedFeatures) and self.features.of_texts
-        most = max(8, _TOKENS // x.shape[1] if texts else _VALUES // max(1, math.prod(x.shape[1:])))
+        texts, most = self._of_texts, self.at_once(x.shape[1:])
         if len(x) <= most:
             return torch.cat([self.features(x)])
         if not texts:
@@ -117,6 +117,14 @@ class BackboneNetwork(nn.Module):
         order = torch.argsort(x[..., 1].sum(1), stable=True)
         sorted_features = torch.cat([self.features(x[part]) for part in torch.split(order, most)])
         return sorted_features[torch.argsort(order)]
+
+    def at_once(self, shape: Sequence[int]) -> int:
+        """Return how many rows of a shape go through frozen layers at once, at least 8."""
+        return max(8, _TOKENS // shape[0] if self._of_texts else _VALUES // max(1, math.prod(shape)))
+
+    @property
+    def _of_texts(self) -> bool:
+        return isinstance(self.features, PretrainedFeatures) and self.features.of_texts
 
     @torch.no_grad()
     def initialise_from(self, x: Tensor) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from glia.core.errors import InputError, ModelFileError
@@ -78,8 +79,8 @@ class PretrainedFeatures(nn.Module):
             raise InputError(f"rows of {kind!r} must be texts", got, "use TextClassifier or TextRegressor")
         most = getattr(config, "max_position_embeddings", None)
         if isinstance(most, int) and 0 < most < layout.shape[0]:
-            got = f"texts of {layout.shape[0]} tokens"
-            raise InputError(f"{kind!r} reads at most {most} tokens", got, f"set TextPreparation(max_length={most})")
+            got, do = f"texts of {layout.shape[0]} tokens", f"set TextPreparation(max_length={most}), or --text-length"
+            raise InputError(f"{kind!r} reads at most {most} tokens", got, do)
         words, known = (layout.features[0].cardinality if layout.features else 0), int(config.vocab_size)
         if words > known:
             got = f"{words} different tokens for {known} of the network"
@@ -119,7 +120,7 @@ def read_pretrained(folder: str | Path, *, hub: bool = False) -> PretrainedFeatu
                 use_safetensors=True,
                 dtype=torch.float32,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         detail = (str(error).strip().splitlines() or [""])[0][:200]
         do = "it needs config.json and safetensors weights of a network that transformers knows"
         raise InputError("the network of a folder must be readable", f"{name!r}: {detail}", do) from error

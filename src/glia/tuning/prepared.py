@@ -29,18 +29,21 @@ class Prepared:
     ----------
     estimator : NetworkEstimator
         Not trained: it knows the layout, the target and the objective.
-    x : ndarray (N, D)
-        Prepared training rows.
+    x : ndarray (N, …), or what has rows by their numbers
+        Prepared training rows; pictures that stay on disk are prepared as they are asked for.
     train : Source
         The same with targets and weights.
     held : Rows
         Validation rows; their weights, if any, are (M, 1): the same for every member.
+    judges : ndarray of int (M,), optional
+        Which of the validation rows these are, where there were too many.
     """
 
     estimator: Any
-    x: NDArray[np.float32]
+    x: Any
     train: Source
     held: Rows
+    judges: NDArray[np.intp] | None = None
 
     def choices(self, estimator: Any) -> Choices:
         """Return what an estimator's "auto" settings mean for these rows."""
@@ -57,13 +60,14 @@ class _Untrained(NetworkEstimator):
         self._resolve(weighted)
         self._device = pick_device(self.device)
 
-    def _train(self, x: NDArray[np.float32], values: Any, weight: Any, valid: Any, *rest: Any, **more: Any) -> None:
-        rows, targets = valid
+    def _train(self, x: Any, values: Any, weight: Any, valid: Any, *rest: Any, **more: Any) -> None:
         self._choose(self.get_params(deep=False), len(x), 1)  # which rows of some kinds are drawn by
-        train = self._drawn(to_rows(x, self.target_.encode(values), weight, self._device))
+        train = self._drawn(self._as_rows(x, self.target_.encode(values), weight))
+        judges = self._judges(x, len(valid[1]))
+        rows, targets = self._judged_by(x, valid)
         encoded = self.target_.encode(self._check_y(targets))
         held = to_rows(self._transform(rows), encoded, self._held_weight(encoded), self._device)
-        self.prepared = Prepared(self, x, train, held)
+        self.prepared = Prepared(self, x, train, held, judges)
 
 
 def is_network(estimator: Any) -> bool:
@@ -94,7 +98,8 @@ def prepare(estimator: Any, train: Part, held: Part) -> Prepared:
         raise InputError("tuning needs rows to validate on", "none", "hold out a larger share")
     probe.fit(rows, targets, weight, validation=(held[0], held[1]))
     found: Prepared = probe.prepared
-    weight = _judging(found.held, held[2])
+    given = held[2] if held[2] is None or found.judges is None else held[2][found.judges]
+    weight = _judging(found.held, given)
     return replace(found, held=replace(found.held, weight=weight))
 
 

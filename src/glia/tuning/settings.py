@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from glia.core.errors import InputError
 from glia.core.settings import extra_of, setting
+from glia.core.source_kinds import source_kind
 from glia.engine.intervals import read_interval
 from glia.estimators.settings import FitSettings
 from glia.tuning.halving import Halving
@@ -51,7 +52,7 @@ class TuneSettings(FitSettings):
             raise InputError(
                 "a search trains on one process", f"workers={self.workers}", "start it several times with one --study"
             )
-        if self.stream is True:
+        if self.stream is True and source_kind(self.data) != "images":
             raise InputError("a search needs rows in memory", "stream=True", "tune on some of them: --max-rows")
         timed = self.time is not None and self.group is None and self.id is None  # with id, time orders its steps
         if self.folds is not None and (self.split == "time" or timed):

@@ -118,6 +118,18 @@ class AudioPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         check_is_fitted(self, "layout_")
         return self._scaled(*self._raw(as_sounds(X)))
 
+    @property
+    def seconds_(self) -> float:
+        """Length of a prepared sound: of longer ones so much of the middle is kept."""
+        check_is_fitted(self, "layout_")
+        return self._seconds
+
+    @property
+    def owners_(self) -> tuple[int, ...]:
+        """Of which band each prepared channel tells, (bands + 1,); −1 for the mask. Pictures have none."""
+        check_is_fitted(self, "layout_")
+        return (*range(self.bands), -1) if self.form == "sequence" else ()
+
     def _layout(self) -> Layout:
         return Layout((self.steps_, self.bands + 1) if self.form == "sequence" else (1, self.bands, self.steps_))
 

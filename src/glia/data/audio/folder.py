@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from glia.core.counts import counted
 from glia.core.errors import InputError, near
 from glia.core.hardware import cores
 from glia.core.source_kinds import MANIFEST, is_hidden, is_sound_name
@@ -100,7 +101,7 @@ def read_audio_folder(
     broken = tuple((name, one) for name, one in zip(names, seen, strict=True) if isinstance(one, str))
     clips = tuple(one for one in seen if isinstance(one, Clip))
     if not clips:
-        got = f"{len(broken)} files that cannot be read, e.g. {broken[0][1]}" if broken else "none"
+        got = f"{counted(len(broken), 'file')} that cannot be read, e.g. {broken[0][1]}" if broken else "none"
         raise InputError(f"there must be sounds in {str(folder)!r}", got, "give a folder of WAV files")
     kept = tuple(name for name, one in zip(names, seen, strict=True) if isinstance(one, Clip))
     return AudioFolder(root, kept, tuple(found[n][0] for n in kept), tuple(found[n][1] for n in kept), clips, broken)

@@ -20,6 +20,10 @@ Samples = NDArray[np.float32]
 MOST_BYTES = 1 << 28
 """Of a file whose samples cannot be mapped (24 bits): larger ones are refused, for all of it must be in memory."""
 _FEWEST, _HIGHEST = 100, 768_000
+_LIMIT = 0.9
+"""Share of full scale from which on sounds may have been cut off."""
+_UNKNOWN = 0x7FFF_0000
+"""Lengths from here on are those of recorders that did not know it yet."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,14 @@ class Clip:
     frames : int
         Samples of each channel.
     channels : int
+    truncated : bool
+        Whether the file ends before its header says.
     """
 
     rate: int
     frames: int
     channels: int
+    truncated: bool = False
 
     @property
     def seconds(self) -> float:
@@ -54,7 +61,72 @@ def look_at_wav(path: str | os.PathLike[str]) -> Clip:
         If it is no WAV file, damaged, empty or of a coding that is not understood.
     """
     rate, data = _opened(path)
-    return Clip(rate, data.shape[0], data.shape[1])
+    return Clip(rate, data.shape[0], data.shape[1], _is_truncated(Path(path)))
+
+
+@dataclass(frozen=True)
+class Level:
+    """How loud a sound is and how it is stored.
+
+    Parameters
+    ----------
+    clip : Clip
+    coding : str
+        "8 bits", "16 bits", "24 or 32 bits", "floating point".
+    peak : float
+        Greatest distance of a sample from the mean of its channel, as a share of full scale.
+    clipped : float
+        Share of samples that stay on the greatest or least value, three or more in a row.
+    """
+
+    clip: Clip
+    coding: str
+    peak: float
+    clipped: float
+
+
+def level_of(path: str | os.PathLike[str]) -> Level:
+    """Return how loud a sound is and how it is stored; all of its samples are read.
+
+    Raises
+    ------
+    InputError
+        As ``read_wav``.
+    """
+    rate, data = _opened(path)
+    clip = Clip(rate, data.shape[0], data.shape[1], _is_truncated(Path(path)))
+    codings = {"u1": "8 bits", "i2": "16 bits", "i4": "24 or 32 bits"}
+    coding = codings.get(data.dtype.str[1:], "floating point" if data.dtype.kind == "f" else str(data.dtype))
+    peak, held = 0.0, 0
+    for channel in range(clip.channels):
+        values = mono(np.asarray(data[:, channel]), Path(path).name)
+        peak = max(peak, float(np.abs(values - values.mean(dtype=np.float64)).max()))
+        # A swing that was cut off stays on one value; one that just reaches the limit does not.
+        held += sum(_held(values == end) for end in (values.min(), values.max()) if abs(end) >= _LIMIT)
+    return Level(clip, coding, peak, held / data.size)
+
+
+def _held(there: NDArray[np.bool_]) -> int:
+    """Return how many are true with at least two true neighbours in a row."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+    runs = edges[1::2] - edges[::2]
+    return int(runs[runs >= 3].sum())
+
+
+def _is_truncated(file: Path) -> bool:
+    """Tell whether a chunk of a RIFF file is said to reach beyond the file's end."""
+    size, place = file.stat().st_size, 12
+    with open(file, "rb") as opened:
+        head = opened.read(12)
+        if head[:4] != b"RIFF":  # RF64 keeps its sizes elsewhere
+            return False
+        while place + 8 <= size:
+            opened.seek(place)
+            name, length = opened.read(4), int.from_bytes(opened.read(4), "little")
+            if name == b"data":
+                return place + 8 + length > size and length < _UNKNOWN
+            place += 8 + length + length % 2
+    return True
 
 
 def read_wav(path: str | os.PathLike[str], seconds: float | None = None) -> tuple[Samples, int]:

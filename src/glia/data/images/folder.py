@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from glia.core.counts import counted
 from glia.core.errors import InputError
 from glia.core.hardware import cores
 from glia.core.source_kinds import is_hidden, is_picture_name
@@ -84,7 +85,8 @@ def read_image_folder(folder: str | os.PathLike[str], *, limit: int | None = Non
     good = [(name, one) for name, one in zip(names, seen, strict=True) if isinstance(one, Picture)]
     broken = tuple((name, one) for name, one in zip(names, seen, strict=True) if isinstance(one, str))
     if not good:
-        got = f"{len(broken)} files that are none, e.g. {broken[0][0]}: {broken[0][1]}" if broken else "none"
+        none = f"{counted(len(broken), 'file that is none', 'files that are none')}, e.g. " if broken else "none"
+        got = f"{none}{broken[0][0]}: {broken[0][1]}" if broken else none
         raise InputError(
             f"there must be pictures in {str(folder)!r}",
             got,

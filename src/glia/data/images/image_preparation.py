@@ -237,32 +237,34 @@ class PreparedPictures:
     pixels : Pixels
         N pictures.
     beside : ndarray (N, D), optional
-        Prepared columns: rows are then flat, the pixels first.
+        Prepared columns: rows are then flat, the pixels first. There may be several pictures for each row, P: first
+        those of the first column of all rows, and so on.
 
     Attributes
     ----------
     shape : tuple of int
-        (N, C, H, W), or (N, C·H·W + D).
+        (N, C, H, W), or (N, P·C·H·W + D).
     """
 
     def __init__(
         self, preparation: ImagePreparation, pixels: Pixels, beside: NDArray[np.float32] | None = None
     ) -> None:
         self.preparation, self.pixels, self.beside = preparation, pixels, beside
-        count, *sides = pixels.shape
         self.shape: tuple[int, ...] = pixels.shape
         if beside is not None:
-            self.shape = (count, math.prod(sides) + beside.shape[1])
+            each = len(pixels) // max(len(beside), 1)
+            self.shape = (len(beside), each * math.prod(pixels.shape[1:]) + beside.shape[1])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
         """Return the prepared pictures of a slice or of an array of row numbers."""
-        found = self.preparation.scaled(self.pixels[index])
         if self.beside is None:
-            return found
-        return np.concatenate([found.reshape(len(found), -1), self.beside[index]], axis=1)
+            return self.preparation.scaled(self.pixels[index])
+        where = np.arange(len(self))[index]
+        found = self.preparation.scaled(self.pixels[every_picture(where, len(self), len(self.pixels))])
+        return side_by_side(found, self.beside[index])
 
     def fingerprint(self) -> str:
         """Return a hash of 1,024 of the pictures and of how all are prepared."""
@@ -273,6 +275,24 @@ class PreparedPictures:
         for array in (*arrays.values(), self.pixels[places], *columns):
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
+
+
+def every_picture(where: NDArray[Any], rows: int, pictures: int) -> NDArray[Any]:
+    """Return where the P pictures of n of N rows are, column after column, (P·n,), in a list of P·N."""
+    starts = np.arange(0, pictures, max(rows, 1))
+    return np.asarray((starts[:, None] + where).reshape(-1))
+
+
+def side_by_side(pictures: NDArray[np.float32], beside: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return flat rows (n, P·C·H·W + D) of pictures (P·n, C, H, W), column after column, and columns (n, D)."""
+    count, pixels = len(beside), math.prod(pictures.shape[1:])
+    each = len(pictures) // max(count, 1)
+    found = np.empty((count, each * pixels + beside.shape[1]), dtype=np.float32)
+    for place in range(each):
+        part = pictures[place * count : (place + 1) * count]
+        found[:, place * pixels : (place + 1) * pixels] = part.reshape(count, pixels)
+    found[:, each * pixels :] = beside
+    return found
 
 
 def _moments(pixels: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:

@@ -1,5 +1,7 @@
 """Sequences and series: what users hand in, checked, and prepared as tensors."""
 
+from glia.data.series.describe_sequences import SequencesResult, describe_arrays, describe_sequences
+from glia.data.series.describe_steps import describe_steps
 from glia.data.series.nested import from_nested, nested_frame
 from glia.data.series.sequence_preparation import LONGEST, SequencePreparation
 from glia.data.series.sequences import Sequences, as_sequences, sequences_of
@@ -13,12 +15,16 @@ __all__ = [
     "Gatherer",
     "SequencePreparation",
     "Sequences",
+    "SequencesResult",
     "SeriesTable",
     "Step",
     "WindowPreparation",
     "Windows",
     "as_sequences",
     "as_series",
+    "describe_arrays",
+    "describe_sequences",
+    "describe_steps",
     "describe_table",
     "from_nested",
     "nested_frame",

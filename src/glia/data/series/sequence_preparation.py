@@ -139,6 +139,12 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         parts = (np.where(real[..., None], scaled, 0.0), gaps, real[..., None])
         return np.ascontiguousarray(np.concatenate(parts, axis=2, dtype=np.float32))
 
+    @property
+    def owners_(self) -> tuple[int, ...]:
+        """Of which channel each prepared one tells, (C + I + 1,); −1 for the mask, which is not to be moved."""
+        check_is_fitted(self, "layout_")
+        return (*range(len(self.channels_)), *(int(place) for place in self._gaps), -1)
+
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return all that was learned as plain JSON data and named arrays; neither holds code."""
         check_is_fitted(self, "layout_")

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glia.core.counts import counted
 from glia.core.errors import InputError, near
 from glia.data.stream.columnar import ColumnarFile, Stretch
 from glia.data.stream.csv_file import CsvFile, TypesChanged, common
@@ -60,7 +61,9 @@ class FileSet:
         self.offsets = np.concatenate([[0], np.cumsum([file.rows for file in self.files])]).astype(np.int64)
         self.schema = self._common_schema()
         if not len(self):
-            raise InputError("a stream must have rows", f"none in {len(self.files)} files", "hand in files with rows")
+            raise InputError(
+                "a stream must have rows", f"none in {counted(len(self.files), 'file')}", "hand in files with rows"
+            )
 
     def __len__(self) -> int:
         return int(self.offsets[-1])

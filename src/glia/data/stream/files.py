@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from glia.core.counts import counted
 from glia.core.errors import InputError, near
 
 SUFFIXES = (".parquet", ".pq", ".arrow", ".feather", ".ipc", ".csv", ".tsv", ".tab", ".txt")
@@ -44,7 +45,7 @@ def _one(path: Path) -> tuple[Path, ...]:
         inside = sorted(file for file in path.rglob("*") if file.is_file() and _seen(file.relative_to(path)))
         tables = tuple(file for file in inside if file.suffix.casefold() in SUFFIXES)
         if not tables:
-            other = f"{len(inside)} other files" if inside else "nothing"
+            other = counted(len(inside), "other file") if inside else "nothing"
             raise InputError(
                 "a folder must hold tables",
                 f"{str(path)!r} with {other}",

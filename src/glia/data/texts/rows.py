@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from glia.core.errors import InputError
+from glia.core.errors import InputError, near
 from glia.data.frames import to_frame
 from glia.data.table import Table
 
@@ -23,25 +23,21 @@ def as_texts(X: Any, column: str | None = None) -> pl.DataFrame:
     X : list, array, column, frame or Table
         N strings; arrays (N,) or (N, 1); frames with one column, or with ``column``.
     column : str, optional
-        Which column of a frame with several.
+        Which column of a frame with several; its values may then be of any plain kind, as those of a file that holds
+        nothing but numbers are.
 
     Raises
     ------
     InputError
         If there are no strings.
     """
-    if isinstance(X, Table):
-        X = X.frame.select(X.schema.inputs()) if column is None else X.frame
     if isinstance(X, str):
         raise InputError("texts must be several, in a list", f"one text, {X[:40]!r}", "put it in a list")
-    if hasattr(X, "columns"):
-        frame = to_frame(X)
-        names = frame.columns
-        chosen = column if column in names else names[0] if len(names) == 1 else None
-        if chosen is None:
-            shown = ", ".join(names[:8])
-            raise InputError("texts must be one column", f"{len(names)} columns: {shown}", _DO)
-        found = frame[chosen]
+    name = text_column(X, column)
+    if name is not None:
+        found = to_frame(X.frame if isinstance(X, Table) else X)[name]
+        if name == column and not found.dtype.is_nested():
+            found = found.cast(pl.String)
     elif isinstance(X, pl.Series):
         found = X
     else:
@@ -53,6 +49,34 @@ def as_texts(X: Any, column: str | None = None) -> pl.DataFrame:
     if found.dtype != pl.String:
         raise InputError("texts must be strings", f"values of type {found.dtype}", _DO)
     return found.fill_null("").rename(COLUMN).to_frame()
+
+
+def text_column(X: Any, column: str | None = None) -> str | None:
+    """Return which column of a frame or Table holds the texts; ``None`` for a list or an array.
+
+    Parameters
+    ----------
+    X : as of ``as_texts``
+    column : str, optional
+        The one that is looked for; where there is only one column, that one counts whatever its name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be told.
+    """
+    if not isinstance(X, Table) and not hasattr(X, "columns"):
+        return None
+    inputs = list(X.schema.inputs()) if isinstance(X, Table) else []
+    names = list(map(str, X.frame.columns if isinstance(X, Table) else X.columns))
+    if column in names:
+        return column
+    candidates = inputs or names
+    if len(candidates) == 1:
+        return candidates[0]
+    if column is not None:
+        raise InputError("texts must be in the column that was fitted", f"no column {column!r}", near(column, names))
+    raise InputError("texts must be one column", f"{len(candidates)} columns: {', '.join(candidates[:8])}", _DO)
 
 
 def _series(X: Any) -> pl.Series:

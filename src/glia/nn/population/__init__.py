@@ -2,6 +2,6 @@
 
 from glia.nn.population.base import Population, StackedPopulation
 from glia.nn.population.separate import SeparatePopulation
-from glia.nn.population.stack import FORMS, stack, unstack
+from glia.nn.population.stack import FEW_ROWS, FORMS, stack, unstack
 
-__all__ = ["FORMS", "Population", "SeparatePopulation", "StackedPopulation", "stack", "unstack"]
+__all__ = ["FEW_ROWS", "FORMS", "Population", "SeparatePopulation", "StackedPopulation", "stack", "unstack"]

@@ -19,7 +19,9 @@ from glia.nn.population.separate import SeparatePopulation
 from glia.nn.population.vmapped import VmapPopulation
 
 FORMS = ("auto", "batched", "vmap", "separate")
-_TOLERANCE, _FEW = 1e-4, 4
+FEW_ROWS = 4
+"""Rows by which forms are tried out."""
+_TOLERANCE = 1e-4
 
 
 def stack(
@@ -61,7 +63,7 @@ def stack(
         return SeparatePopulation(networks)
     if form == "auto":
         device = next((p.device for p in networks[0].parameters()), torch.device("cpu"))
-        flops = step_flops(networks[0], None if rows is None else rows[:_FEW], batch_size)
+        flops = step_flops(networks[0], None if rows is None else rows[:FEW_ROWS], batch_size)
         if not pays(len(networks), "batched", flops, device):
             return SeparatePopulation(networks)
     if form in ("auto", "batched"):
@@ -125,7 +127,7 @@ def _vmapped(networks: Sequence[nn.Module], rows: Tensor | None) -> Population |
     if len({_dropouts(network) for network in networks}) > 1:
         return "members with dropout probabilities of their own"
     population = VmapPopulation(networks)
-    why = "" if rows is None else _fault(population, networks, rows[:_FEW])
+    why = "" if rows is None else _fault(population, networks, rows[:FEW_ROWS])
     return why or population
 
 
