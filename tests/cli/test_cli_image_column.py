@@ -67,3 +67,31 @@ def test_a_folder_from_disk_gives_the_same_run(tmp_path):
         assert run(["fit", str(tmp_path / "photos"), "--out", str(out), *flags]) == 0
         frames.append(pl.read_parquet(out / "predictions.parquet"))
     assert frames[0].equals(frames[1])
+
+
+def test_two_pictures_a_row(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    (tmp_path / "pics").mkdir()
+    light, names = rng.integers(0, 2, (80, 2)), {"front": [], "back": []}
+    for i, row in enumerate(light):
+        for name, one in zip(names, row, strict=True):
+            picture = np.clip(rng.normal(70 + 110 * one, 25, (8, 8)), 0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(tmp_path / "pics" / f"{name}{i}.png")
+            names[name].append(f"pics/{name}{i}.png")
+    deal = np.where(light[:, 0] > light[:, 1], "good", "bad")
+    pl.DataFrame({**names, "size": rng.normal(size=80).round(3), "deal": deal}).write_csv(tmp_path / "t.csv")
+    csv, out = str(tmp_path / "t.csv"), tmp_path / "run"
+    flags = ["--epochs", "8", "--bootstrap", "20", "--quiet"]
+    assert run(["fit", csv, "--target", "deal", "--out", str(out), *flags]) == 0
+    record = json.loads((out / "run.json").read_text())
+    assert {one["column"] for one in record["importance"]} == {"front", "back", "size"}
+    shown = record["hardest"][0]
+    assert shown["picture"].startswith("data:image/png") and list(shown["values"]) == ["size"]
+    model = str(out / "model.glia")
+    capsys.readouterr()
+    assert run(["evaluate", model, csv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] > 0.8
+    assert run(["explain", model, csv, "--rows", "2", "--background", "5", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["feature_names"] == ["front", "back", "size"] and np.abs(told["residual"]).max() < 1e-4
+    assert run(["describe", model]) == 0

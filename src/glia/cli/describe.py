@@ -1,4 +1,4 @@
-"""``glia describe DATA`` or ``glia describe MODEL.glia``."""
+"""``glia describe DATA`` (a table, sounds, sequences) or ``glia describe MODEL.glia``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 class DescribeSettings(Settings):
     """What is looked at."""
 
-    data: str = setting(REQUIRED, "a table, or a model file (.glia)")
+    data: str = setting(REQUIRED, "a table, a folder of sounds, a file of series, or a model file (.glia)")
     target: str | list[str] | None = setting(None, "the column to predict; finds columns that give it away")
+    id: str | None = setting(None, "the column that tells sequences apart, where rows are their steps")
+    time: str | None = setting(None, "the column of times of these steps")
+    group: str | None = setting(None, "the column of a manifest that says whose sounds they are")
     roles: dict[str, str] = setting({}, "roles of columns where the inferred one is wrong", flag="--role")
     drop: list[str] = setting([], "columns to leave out")
     out: str | None = setting(None, "file for a drawing of a model's network, .svg")
@@ -31,7 +34,7 @@ class DescribeSettings(Settings):
 
 @verb(DescribeSettings, "data")
 def command(settings: DescribeSettings, terminal: Terminal) -> None:
-    """Say what a table holds and what looks wrong with it, or what is in a model file."""
+    """Say what data hold and what looks wrong with them, or what is in a model file."""
     if settings.out is not None and (Path(settings.data).suffix != ".glia" or Path(settings.out).suffix != ".svg"):
         got = f"{settings.data!r} and {settings.out!r}"
         raise InputError("a drawing is of a model file (.glia), in a file that ends in .svg", got, "correct the names")
@@ -41,6 +44,12 @@ def command(settings: DescribeSettings, terminal: Terminal) -> None:
             tables.append(_drawn(settings.data, settings.out))
             data["files"] = {"drawing": settings.out}
         terminal.report(data, sentence, tables)
+        return
+    from glia.cli.describe_raw import describe_raw
+
+    raw = describe_raw(settings)
+    if raw is not None:
+        terminal.answer(raw)
         return
     from glia.data import describe
 

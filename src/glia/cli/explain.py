@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 class ExplainSettings(Settings):
     """Which model is explained, on which rows, how, and where the result goes."""
 
-    model: str = setting(REQUIRED, "the model file, as glia fit wrote it")
-    data: str = setting(REQUIRED, "the rows: CSV, TSV, Parquet, Arrow or JSON lines; or a folder of pictures")
+    model: str = setting(REQUIRED, "the model file, or the run's folder, as glia fit wrote it")
+    data: str = setting(
+        REQUIRED,
+        "the rows: CSV, TSV, Parquet, Arrow or JSON lines; a folder of pictures or sounds; a file of series",
+    )
     method: str = setting(
         "auto",
         "of single rows: shap, lime, …; of the model: ale, pdp, importance, interactions, tree, rules, …; of pictures: "
-        "grad_cam, integrated_gradients, lime, …; auto is shap, or grad_cam",
+        "grad_cam, integrated_gradients, lime, …; of texts: occlusion, lime; of sounds and sequences: occlusion, "
+        "integrated_gradients, gates, attention, …; auto is shap, grad_cam or occlusion",
     )
     column: str | None = setting(None, "the column that ale and pdp look at; by default the one with most effect")
     wanted: str | None = setting(None, "the answer that counterfactuals look for: a class, or low..high")
@@ -59,7 +64,12 @@ def command(settings: ExplainSettings, terminal: Terminal) -> None:
     from glia.report.effects import leading_effects
     from glia.report.explanation import explanation_record
 
+    settings = settings.replace(model=_file(settings.model))
     model = load(settings.model)
+    other = _of_its_own(model)
+    if other is not None:
+        other(settings, terminal, model)
+        return
     of_pictures = isinstance(model, ImageInputs) and len(model.layout_.shape) == 3
     if settings.method == "auto":
         settings = settings.replace(method=_usual(model) if of_pictures else "shap")
@@ -97,6 +107,25 @@ def command(settings: ExplainSettings, terminal: Terminal) -> None:
     if frame.height > settings.rows:
         said += f" These are the first {settings.rows} of {frame.height:,} rows."
     terminal.report(data, said, tables)
+
+
+def _file(path: str) -> str:
+    """Return the model file that a run's folder holds; a file as it is."""
+    inside = Path(path) / "model.glia"
+    return str(inside) if inside.is_file() else path
+
+
+def _of_its_own(model: Any) -> Callable[[ExplainSettings, Terminal, Any], None] | None:
+    """Return what explains texts, sounds and sequences; ``None`` for tables and pictures."""
+    from glia.cli.explain_series import explain_series
+    from glia.cli.explain_texts import explain_texts
+    from glia.estimators.audio_inputs import AudioInputs
+    from glia.estimators.sequence_input import SequenceInput
+    from glia.estimators.text_inputs import TextInputs
+
+    if isinstance(model, TextInputs):
+        return explain_texts
+    return explain_series if isinstance(model, (AudioInputs, SequenceInput)) else None
 
 
 def _usual(model: Any) -> str:

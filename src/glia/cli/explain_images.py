@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glia.cli.explain_rows import answers, row_options, same_space
 from glia.cli.output import Terminal
+from glia.core.counts import counted
 from glia.core.errors import InputError, near
 from glia.core.results import Table
 
 if TYPE_CHECKING:
     from glia.cli.explain import ExplainSettings
     from glia.data.images import ImageFolder
-
-BACKGROUND = 20
-"""Most pictures that stand for an unknown one."""
 
 
 def explain_images(settings: ExplainSettings, terminal: Terminal, model: Any) -> None:
@@ -39,9 +37,9 @@ def explain_images(settings: ExplainSettings, terminal: Terminal, model: Any) ->
     folder = read_image_folder(settings.data, limit=settings.rows) if folder is None else folder
     rows = ImageRows(folder.paths, folder.names)
     method = methods.get(settings.method)
-    result = method(model, rows, **_options(method, settings, folder))
-    curves = removal(model, rows, result, output=settings.output) if settings.checks and _same_space(result) else None
-    said, outputs = _answers(model, rows, result)
+    result = method(model, rows, **row_options(method, settings, folder.paths))
+    curves = removal(model, rows, result, output=settings.output) if settings.checks and same_space(result) else None
+    said, outputs = answers(model, rows, result)
     channels, height, width = model.layout_.shape
     pixels = rows.pixels((height, width), channels, model.preparation_.resize)[:]
     maps = heat_maps(result, _as_bytes(pixels), folder.names, said, outputs, folder.classes)
@@ -65,7 +63,7 @@ def explain_images(settings: ExplainSettings, terminal: Terminal, model: Any) ->
         about["files"] = data["files"] = _write(place, data, maps, result)
         _page(place, render_heat_maps(maps, about, curves))
         tables.append(Table("Written", ("what", "where"), tuple(data["files"].items())))
-    lead = f"{settings.method}, {len(maps)} picture{'s' * (len(maps) != 1)} of {height} × {width}."
+    lead = f"{settings.method}, {counted(len(maps), 'picture')} of {height} × {width}."
     terminal.report(data, lead if curves is None else f"{lead} {curves.summary()}", tables)
 
 
@@ -78,43 +76,6 @@ def _from_table(settings: ExplainSettings, model: Any) -> ImageFolder:
     paths = read(settings.data, infer=False).frame[column].drop_nulls().head(settings.rows).to_list()
     seen = tuple(look_at(path) for path in paths)
     return ImageFolder(Path(), tuple(paths), ("",) * len(paths), seen)
-
-
-def _options(method: Any, settings: ExplainSettings, folder: ImageFolder) -> dict[str, Any]:
-    """Return what the method takes of the settings."""
-    takes = inspect.signature(method).parameters
-    options: dict[str, Any] = {}
-    if settings.output is not None:
-        options["output"] = settings.output
-    if settings.space != "logit":
-        options["space"] = settings.space
-    for name in options:
-        if name not in takes:
-            raise InputError(f"{settings.method} must take --{name}", f"--{name}", "leave it out")
-    if "background" in takes and settings.method != "integrated_gradients":  # that one starts from the mean picture
-        options["background"] = folder.paths[: min(settings.background, BACKGROUND)]
-    options |= {name: settings.seed for name in ("random_state", "seed") if name in takes}
-    return options
-
-
-def _same_space(result: Any) -> bool:
-    """Whether the explained outputs are those that removal looks at."""
-    return bool(result.unit != "probability")
-
-
-def _answers(model: Any, rows: Any, result: Any) -> tuple[list[str], list[int]]:
-    """Return what is predicted in words, and which explained output is shown of each picture: the predicted class's."""
-    if model.task_ == "regression":
-        return [f"{float(value):.4g}" for value in model.predict(rows)], [0] * len(rows)
-    probability = model.predict_proba(rows)
-    decided = model.decide(probability)
-    names = [str(one) for one in model.classes_.tolist()]
-    if model.task_ == "multilabel":
-        return [str(one) for one in decided.tolist()], [0] * len(rows)
-    best = [names.index(str(one)) for one in decided.tolist()]
-    said = [f"{names[i]} ({probability[row, i]:.0%})".replace("%", " %") for row, i in enumerate(best)]
-    shown = [result.output_names.index(names[i]) if names[i] in result.output_names else 0 for i in best]
-    return said, shown
 
 
 def _as_bytes(pixels: Any) -> Any:

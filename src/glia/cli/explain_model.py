@@ -49,7 +49,7 @@ def picture(
     data |= {"command": terminal.command, "seconds": seconds, "files": {}}
     tables = result.tables()
     if settings.out is not None:
-        data["files"] = _write(result, data, settings, frame.height)
+        data["files"] = write_picture(result, data, settings, frame.height)
         tables = [*tables, Table("Written", ("what", "where"), tuple(data["files"].items()))]
     said = result.summary()
     if single and frame.height > settings.rows:
@@ -133,7 +133,7 @@ def _leading(model: Any, frame: pl.DataFrame, options: dict[str, Any]) -> str:
     return max(sizes, key=lambda name: sizes[name])
 
 
-def _write(result: Result, data: dict[str, Any], settings: ExplainSettings, rows: int) -> dict[str, str]:
+def write_picture(result: Result, data: dict[str, Any], settings: ExplainSettings, rows: int) -> dict[str, str]:
     """Write the result and its page; return what is where."""
     from glia.core.files import write_json, write_text
     from glia.report.model_picture import render_picture

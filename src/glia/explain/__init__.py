@@ -18,6 +18,7 @@ from glia.explain.checked import (
     lime_images,
     lime_table,
     lrp,
+    occlusion,
     saliency,
     shap,
     smoothgrad,
@@ -29,7 +30,7 @@ from glia.explain.counterfactuals import Counterfactual, CounterfactualsResult, 
 from glia.explain.effect import EffectResult
 from glia.explain.filters import FiltersResult, filters
 from glia.explain.gates import GatesResult, gates
-from glia.explain.global_methods import pictures
+from glia.explain.global_methods import insides, pictures
 from glia.explain.gradient_importance import GradientImportanceResult, gradient_importance
 from glia.explain.importance import correlated_columns, importance
 from glia.explain.interactions import InteractionsResult, interactions
@@ -44,6 +45,9 @@ from glia.explain.prototypes import PrototypesResult, prototypes
 from glia.explain.rules import RulesResult, rules
 from glia.explain.superpixels import superpixels
 from glia.explain.surrogate_tree import SurrogateTreeResult, surrogate_tree
+from glia.explain.word_lime import word_lime
+from glia.explain.word_occlusion import word_occlusion, word_removal
+from glia.explain.words_result import WordShare, WordsResult
 
 __all__ = [
     "ActivationMaximisationResult",
@@ -68,6 +72,8 @@ __all__ = [
     "RemovalResult",
     "RulesResult",
     "SurrogateTreeResult",
+    "WordShare",
+    "WordsResult",
     "accumulated_local_effects",
     "activation_maximisation",
     "agreement",
@@ -86,6 +92,7 @@ __all__ = [
     "guided_backprop",
     "importance",
     "input_x_gradient",
+    "insides",
     "integrated_gradients",
     "interactions",
     "lime",
@@ -95,6 +102,7 @@ __all__ = [
     "lrp",
     "methods",
     "nearest_rows",
+    "occlusion",
     "partial_dependence",
     "permutation_importance",
     "pictures",
@@ -107,4 +115,7 @@ __all__ = [
     "smoothgrad",
     "superpixels",
     "surrogate_tree",
+    "word_lime",
+    "word_occlusion",
+    "word_removal",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from glia.core.errors import InputError
 from glia.core.protocols import Predictor
 from glia.core.results import Result, Table
+from glia.explain.global_methods import inside
 from glia.explain.layers import hooked
 from glia.explain.plots.look import new_axes
 from glia.explain.subject import Floats, subject
@@ -79,6 +80,7 @@ class AttentionRolloutResult(Result):
         return ax
 
 
+@inside("attention")
 def attention_rollout(
     predictor: Predictor, X: Any, *, residual: float = 0.5, batch_rows: int = 64
 ) -> AttentionRolloutResult:

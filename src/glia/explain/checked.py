@@ -20,6 +20,7 @@ from glia.explain.lime import lime as raw_lime
 from glia.explain.lime_images import lime_images as raw_lime_images
 from glia.explain.lime_table import lime_table as raw_lime_table
 from glia.explain.lrp import lrp as raw_lrp
+from glia.explain.occlusion import occlusion as raw_occlusion
 from glia.explain.saliency import saliency as raw_saliency
 from glia.explain.shap import shap as raw_shap
 from glia.explain.smoothgrad import smoothgrad as raw_smoothgrad
@@ -67,6 +68,7 @@ lime = carrying(raw_lime)
 lime_images = carrying(raw_lime_images)
 lime_table = carrying(raw_lime_table)
 lrp = carrying(raw_lrp)
+occlusion = carrying(raw_occlusion)
 saliency = carrying(raw_saliency)
 shap = carrying(raw_shap)
 smoothgrad = carrying(raw_smoothgrad)

@@ -61,6 +61,8 @@ class Entry:
         The rows and the score.
     point : Point
         All rows.
+    categories : bool
+        Whether some positions hold codes of categories.
     evaluations : int
         Rows that went forward through the network so far.
     """
@@ -77,6 +79,11 @@ class Entry:
             if tap.codes:
                 self._codes[tap.owners.flatten()] = True
         self._codes = self._codes[:-1]  # the last place is that of NOBODY
+        self.categories = bool(self._codes.any())
+        if found.owners:
+            self._codes |= (
+                torch.tensor([owner < 0 for owner in found.owners]).to(found.x.device).repeat(found.x.shape[1])
+            )
 
     @property
     def outputs(self) -> int:
@@ -85,7 +92,7 @@ class Entry:
 
     @property
     def codes(self) -> Tensor:
-        """Which positions of a prepared row hold codes, (*shape,)."""
+        """Which positions of a prepared row hold codes, or the mask of a sequence, and are not moved, (*shape,)."""
         return self._codes.reshape(self.subject.x.shape[1:])
 
     def at(self, x: Tensor) -> Point:
@@ -138,6 +145,28 @@ class Entry:
             own = iter(grads)
             found.append([_filled(next(own) if t.requires_grad else None, t) for t in free])
         return scores.detach().double(), found
+
+    def mixed(self, rows: Point, base: Point, unit_of: Tensor, row: Tensor, keep: Tensor) -> Point:
+        """Return rows with only some units kept and the baseline, one row, in the place of the others.
+
+        Parameters
+        ----------
+        rows, base : Point
+        unit_of : Tensor of shape (D + 1,)
+            Unit of each position of a flattened prepared row, and of what comes from none; U for what is never out.
+        row : Tensor of shape (M,)
+            Which of the rows.
+        keep : Tensor of bool, shape (M, U)
+        """
+        keep = torch.cat([keep, torch.ones_like(keep[:, :1])], dim=1)  # the last unit is that of nobody
+        kept = keep[:, unit_of].to(rows.x.device)  # (M, D + 1): of every position, and of nobody
+        x = rows.x[row]
+        mixed = torch.where(kept[:, :-1].reshape(x.shape), x, base.x)
+        parts = [torch.where(self.codes, x, mixed) if bool(self.codes.any()) else mixed]
+        for tap, part, start in zip(self.taps.taps, rows.parts, base.parts, strict=True):
+            owners = tap.owners.flatten() % kept.shape[1]
+            parts.append(torch.where(kept[:, owners].reshape(len(row), *part.shape[1:]), part[row], start))
+        return Point(parts[0], tuple(parts[1:]))
 
     def features(self, tensors: list[Tensor]) -> Tensor:
         """Sum values like a point's tensors to values like prepared rows, (B, *shape), float64."""

@@ -15,6 +15,7 @@ from torch import nn
 from glia.core.errors import InputError
 from glia.core.protocols import Predictor
 from glia.core.results import Result, Table
+from glia.explain.global_methods import inside
 from glia.explain.plots.look import new_axes
 from glia.explain.subject import Floats
 from glia.nn import GRU, LSTM, RecurrentNetwork, gate_activations
@@ -56,13 +57,14 @@ class GatesResult(Result):
         count = self.mask.sum(axis=0)
         return np.asarray(np.where(count, (values * self.mask).sum(axis=0) / np.maximum(count, 1), np.nan))
 
-    def _gates(self, layer: int = 0) -> list[str]:
+    def gates_of(self, layer: int = 0) -> list[str]:
+        """Return the names of a layer's gates."""
         return [name for name in _GATES if name in self.layers[layer]]
 
     def summary(self) -> str:
         """Return how far the gates of the first layer are open, and where they move most."""
         said = []
-        for name in self._gates():
+        for name in self.gates_of():
             steps = self.mean(name)
             said.append(f"{name} {np.nanmean(steps):.2f} (at step {int(np.nanargmin(steps))} least, at step "
                         f"{int(np.nanargmax(steps))} most)")  # fmt: skip
@@ -72,7 +74,7 @@ class GatesResult(Result):
         """Return the mean openness of every gate, and its spread over time and over units."""
         rows = []
         for i, (name, layer) in enumerate(zip(self.names, self.layers, strict=True)):
-            for gate in self._gates(i):
+            for gate in self.gates_of(i):
                 steps = self.mean(gate, i)
                 units = layer[gate][self.mask].std(axis=0).mean()  # (steps that are real, H)
                 rows.append((name, gate, float(np.nanmean(steps)), float(np.nanstd(steps)), float(units)))
@@ -85,7 +87,7 @@ class GatesResult(Result):
 
     def _draw(self, *, ax: Axes | None = None, layer: int = 0) -> Axes:
         ax = new_axes(ax, 6.4, 3.6)
-        for gate in self._gates(layer):
+        for gate in self.gates_of(layer):
             colour, style = _LOOK[gate]
             steps = self.mean(gate, layer)
             ax.plot(steps, style, color=colour)
@@ -95,7 +97,7 @@ class GatesResult(Result):
         ax.set_ylim(0, 1)
         ax.set_xlabel("step")
         ax.set_ylabel("open, 0 to 1")
-        moving = max(self._gates(layer), key=lambda gate: float(np.nanstd(self.mean(gate, layer))))
+        moving = max(self.gates_of(layer), key=lambda gate: float(np.nanstd(self.mean(gate, layer))))
         steps = self.mean(moving, layer)
         low, high = int(np.nanargmin(steps)), int(np.nanargmax(steps))
         ax.set_title(f"The {moving} gate moves most: {steps[low]:.2f} at step {low}, {steps[high]:.2f} at step {high}",
@@ -103,7 +105,7 @@ class GatesResult(Result):
         return ax
 
     def _draw_units(self, *, ax: Axes | None = None, layer: int = 0, gate: str | None = None, row: int = 0) -> Axes:
-        name = self._gates(layer)[0] if gate is None else gate
+        name = self.gates_of(layer)[0] if gate is None else gate
         ax = new_axes(ax, 6.4, 4.0)
         last = int(np.flatnonzero(self.mask[row]).max(initial=0)) + 1
         signed = name not in _GATES
@@ -119,6 +121,7 @@ class GatesResult(Result):
         return ax
 
 
+@inside("gates")
 def gates(predictor: Predictor, X: Any) -> GatesResult:
     """Read the gates of a recurrent network for some rows.
 

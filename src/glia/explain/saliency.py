@@ -69,7 +69,7 @@ def saliency(
 
 def check_signs(entry: Entry, absolute: bool) -> None:
     """Raise if signed gradients are asked for of categories."""
-    if not absolute and bool(entry.codes.any()):
+    if not absolute and entry.categories:
         raise InputError(
             "a gradient has a sign for numbers only",
             "columns of embedded categories",

@@ -107,6 +107,7 @@ def _add(
         count = min(step, samples - start)
         many = point.rows(torch.arange(rows, device=point.x.device).repeat(count))
         moved = [_moved(t, s, count, rng) for t, s in zip(many.tensors, scale, strict=True)]
+        moved[0] = torch.where(entry.codes, many.x, moved[0])
         _, slopes = entry.slopes(Point(moved[0], tuple(moved[1:])))
         drawn = [[g.double().reshape(count, rows, *g.shape[1:]) for g in parts] for parts in slopes]
         sums = _plus(sums, [[g.sum(0) for g in parts] for parts in drawn])

@@ -45,6 +45,9 @@ class Subject:
         The rows as people read them.
     finish : callable
         (B, all outputs) → (B, O): explained outputs for the network's own; ``score`` is the forward pass, then this.
+    owners : tuple of int
+        Of sequences, rows (T, P): which of the C original channels each of the P prepared ones tells of; −1 for the
+        mask, which says what is there and is never moved. Empty for all other rows.
     """
 
     x: Tensor
@@ -56,9 +59,21 @@ class Subject:
     unit: str
     data: NDArray[Any] | None
     finish: Callable[[Tensor], Tensor]
+    owners: tuple[int, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Original channels of sequences; 0 for all other rows."""
+        return max(self.owners, default=-1) + 1
 
     def fold(self, values: Floats) -> Floats:
-        """Sum values of prepared features, (N, D) or (N, D, O), back to the original columns, (N, C) or (N, C, O)."""
+        """Sum values of prepared features, (N, D, …), back to the original columns, (N, C, …).
+
+        Of sequences (N, T, P, …) they are summed to the original channels, (N, T, C, …).
+        """
+        if self.owners:
+            places = [[i for i, owner in enumerate(self.owners) if owner == c] for c in range(self.channels)]
+            return np.stack([values[:, :, own].sum(axis=2) for own in places], axis=2)
         if not self.groups or all(len(where) == 1 for where in self.groups):
             return values if not self.groups else np.asarray(values[:, [where[0] for where in self.groups]])
         return np.stack([values[:, list(where)].sum(axis=1) for where in self.groups], axis=1)
@@ -119,7 +134,14 @@ def subject(
         "target" if predictor.task_ == "regression" else space,
         _readable(X, columns, len(x)),
         finish,
+        _owners(predictor, x),
     )
+
+
+def _owners(predictor: Any, x: Tensor) -> tuple[int, ...]:
+    """Return what the preparation of sequences says of its channels; empty where rows are of another kind."""
+    owners = tuple(getattr(getattr(predictor, "preparation_", None), "owners_", ()))
+    return owners if x.ndim == 3 and len(owners) == x.shape[2] else ()
 
 
 def _output_names(predictor: Any, count: int) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from glia.report.figures import (
 )
 from glia.report.page import Section, fill
 from glia.report.verdict import advice, key_figures, outcome, remarks, verdict
+from glia.report.word_explanation import words_section
 
 _SEVERITIES = ("failure", "warning", "note")
 MOST_COLUMNS = 30
@@ -57,7 +58,7 @@ def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
         hardest=_hardest(data),
         calibration=calibration_chart(data),
         importance=importance_chart(data),
-        explanation=explanation_section(data.get("explanation")),
+        explanation=explanation_section(data.get("explanation")) or words_section(data.get("words")),
         learning=learning_charts(data, epochs),
         architecture=network_chart(data.get("network") or {}),
         profile=_profile(data),
@@ -128,7 +129,10 @@ def _hardest(data: Mapping[str, Any]) -> dict[str, Any]:
         c: all(v is None or words.is_number(v) for row in rows if (v := (row["values"] or {}).get(c, 0)) or 1)
         for c in columns[:8]
     }
-    return {"rows": rows, "columns": columns[:8], "numeric": numeric, "left": max(0, len(columns) - 8), "sure": sure}
+    listed = (data.get("schema") or {}).get("columns") or []
+    prose = [str(one.get("name")) for one in listed if one.get("role") == "text"]
+    shown = {"columns": columns[:8], "numeric": numeric, "prose": prose, "left": max(0, len(columns) - 8)}
+    return {"rows": rows, "sure": sure, **shown}
 
 
 def _profile(data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import math
 import shlex
 from dataclasses import dataclass
 
+from glia.core.counts import counted
 from glia.lab.result import ClaimResult, LabResult, QuestionResult
 from glia.report import words
 from glia.report.charts import Chart, difference_chart, sweep_chart
@@ -88,7 +89,7 @@ def _keys(result: LabResult) -> list[dict[str, str]]:
     spread = str(min(seeds)) if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     shares = [claim.control for claim in claims if math.isfinite(claim.control)]
     return [
-        {"label": "Claims", "value": str(len(claims)), "note": f"in {len(result.questions)} questions"},
+        {"label": "Claims", "value": str(len(claims)), "note": f"in {counted(len(result.questions), 'question')}"},
         {"label": "Seeds", "value": spread, "note": "for each figure: first weights and rows drawn anew"},
         {
             "label": "Found in nothing",

@@ -15,6 +15,7 @@ from glia.explain.surrogate_tree import SurrogateTreeResult
 from glia.report import words
 from glia.report.charts import Bar, Chart, bar_chart
 from glia.report.effects import effect_chart, effect_record
+from glia.report.inside_sequences import inside_charts
 from glia.report.page import Section, fill
 
 TITLES = {
@@ -81,4 +82,4 @@ def _charts(result: Result) -> list[Chart]:
         bars = [Bar(str(rule), rule.coverage, None, None, "valid") for rule in result.rules]
         title = f"{len(result.rules)} rules cover {words.percent(result.coverage, 0)} of unseen rows"
         return [bar_chart("rules", title, bars, x_label="per cent of unseen rows covered", scale=100.0)]
-    return []
+    return inside_charts(result)

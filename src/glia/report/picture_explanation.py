@@ -14,10 +14,7 @@ from PIL import Image
 
 from glia.explain.attribution import AttributionResult
 from glia.explain.checks import RemovalResult
-from glia.report import words
-from glia.report.charts import Chart, Series, line_chart
-from glia.report.explanation import NAMES
-from glia.report.page import Section, fill
+from glia.report.heat_page import render_heat_page
 
 SIDE = 192
 """Least side of a heat map, in pixels: small pictures are shown larger."""
@@ -107,47 +104,13 @@ def render_heat_maps(maps: Sequence[HeatMap], about: Mapping[str, Any], removal:
     removal : RemovalResult, optional
         What happens where places are taken out.
     """
-    doubt = bool(about.get("warnings")) or (removal is not None and removal.deletion_gain <= 0)
-    title = NAMES.get(str(about["method"]), str(about["method"]).replace("_", " ").capitalize())
-    if removal is None:
-        answer = f"{title} of {len(maps)} pictures, unchecked."
-    else:
-        follows = "follow" if removal.deletion_gain > 0 else "do not follow"
-        answer = f"Answers {follows} the marked places: " + _gains(removal)
-    return fill(
-        "picture_explanation.html.j2",
-        p=Section(dict(about)),
-        title=title,
-        answer=answer,
-        tone="tie" if doubt else "better",
-        icon="warning" if doubt else "good",
-        head="Read with care" if doubt else "Where the network looks",
-        warnings=list(about.get("warnings") or []),
-        pictures=[{"map": one, "uris": [_uri(png) for png in one.files()]} for one in maps],
-        charts=[] if removal is None else [_curves(removal)],
+    return render_heat_page(
+        about, removal, noun="picture",
+        lead="On the left the picture as the network sees it, on the right what each place adds: orange speaks for the "
+        "answer that is named, blue against it.",
         columns=("file", "predicted", "explained", "strongest line", "column"),
         rows=tuple((one.name, one.said, one.output, *one.strongest) for one in maps),
-    )
-
-
-def _gains(removal: RemovalResult) -> str:
-    return (
-        f"blotting them out moves the output by {words.number(removal.deletion_gain, 2)} of its range more than "
-        f"blotting out places at random, uncovering them first by {words.number(removal.insertion_gain, 2)}."
-    )
-
-
-def _curves(removal: RemovalResult) -> Chart:
-    share = [100 * float(value) for value in removal.share]
-    drawn = (
-        ("blotted out first", removal.deletion, "s1"), ("blotted out at random", removal.random_deletion, "context"),
-        ("uncovered first", removal.insertion, "s2"), ("uncovered at random", removal.random_insertion, "s3"),
-    )  # fmt: skip
-    series = [Series(name, share, [float(v) for v in values], kind) for name, values, kind in drawn]
-    better = removal.deletion_gain > 0 and removal.insertion_gain > 0
-    title = "Marked places matter more than others" if better else "Marked places matter no more than others"
-    return line_chart(
-        "removal", title, series, x_label="per cent of the places, most important first", y_label="output, 0 to 1",
+        pictures=[{"map": one, "uris": [_uri(png) for png in one.files()]} for one in maps],
     )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -28,9 +27,9 @@ from glia.engine.distributed.place import place
 from glia.engine.distributed.settings import sharing
 from glia.engine.intervals import Every, read_interval
 from glia.estimators.baselines import Baseline, fit_baselines
-from glia.estimators.image_fit import FILE, classic_columns
+from glia.estimators.image_fit import FILE, beside_classic_columns
 from glia.estimators.persist import save
-from glia.estimators.raw_kinds import kind_of
+from glia.estimators.raw_kinds import TEXTS
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import TableFit, fit_table
 from glia.explain.checks import quick_check
@@ -47,6 +46,7 @@ from glia.report.network_record import network_record
 from glia.report.pictures import with_pictures
 from glia.report.run_folder import OUTPUTS, RunFolder
 from glia.report.verdict import verdict
+from glia.report.word_explanation import words_of
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "polars")
 _IMPORTANCE_ROWS = 2000
@@ -276,38 +276,36 @@ def _against_classic(
 def _classic_rows(fitted: TableFit, seen: NDArray[Any]) -> tuple[Any, Any, dict[str, Any]]:
     """Return training rows, test rows and the roles of their columns, as classic models take them."""
     frames = [fitted.table.take(index).frame for index in (seen, fitted.split.test)]
-    raw = kind_of(fitted.table.schema)
+    raw = fitted.kind
     if raw is not None:
         held = list(fitted.table.schema.names(raw.role))
         return raw.columns(frames[0].select(held), frames[1].select(held))
     pictures = fitted.table.schema.names("image")
     inputs = [name for name in fitted.table.schema.inputs() if name not in pictures]
-    train, test = (frame.select(inputs) for frame in frames)
     roles: dict[str, Any] = {name: fitted.table.schema.role(name) for name in inputs}
-    if pictures:
-        *parts, found = classic_columns(frames[0][pictures[0]].to_list(), frames[1][pictures[0]].to_list(), inputs)
-        train, test = (pl.concat(pair, how="horizontal") for pair in zip((train, test), parts, strict=True))
-        roles |= found
-    return train, test, roles
+    if not pictures:
+        return frames[0].select(inputs), frames[1].select(inputs), roles
+    train, test, found = beside_classic_columns(frames[0], frames[1], pictures, inputs)
+    return train, test, roles | found
 
 
 def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any, y: NDArray[Any]) -> dict[str, Any]:
     task, estimator = fitted.task, fitted.estimator
     found: dict[str, Any] = {}
     inputs = list(fitted.table.schema.inputs())
-    pictures, raw = fitted.table.schema.names("image"), kind_of(fitted.table.schema)
+    pictures, raw = fitted.table.schema.names("image"), fitted.kind
     names = settings.targets if task in ("regression", "multilabel") else estimator.classes_.tolist()
     found["curves"] = curves(task, y, network.prediction, network.probability, names)
     losses = _row_losses(task, estimator, network, y)
     shown = [*inputs, *(name for name in (FILE,) if pictures and name in rows.frame.columns and name not in inputs)]
     if raw is not None:  # a row is known by its name, not by its thousand values
-        shown = list(fitted.table.schema.names("id", "ignored", "group")) or settings.targets
+        shown = list(fitted.table.schema.names(*raw.shown)) or settings.targets
     found["hardest"] = hardest_rows(
         rows.frame.select(shown), y, network.prediction, network.probability, losses, rows=fitted.split.test
     )
     judged = network.prediction == y if task in ("binary", "multiclass") else losses
     if pictures:
-        found["hardest"] = with_pictures(found["hardest"], pictures[0])
+        found["hardest"] = with_pictures(found["hardest"], pictures)
     columns = [name for name in inputs if name not in pictures and raw is None]
     if columns:  # pictures alone have neither columns to shuffle nor values to group by
         found["weak_groups"] = weak_groups(rows.frame.select(columns), judged, fitted.table.schema.to_dict())
@@ -315,6 +313,8 @@ def _inside(fitted: TableFit, settings: FitSettings, network: _Judged, rows: Any
         found["intervals"] = _intervals(estimator, rows, y, settings.coverage)
     elif network.probability is not None:
         found["calibration"] = _calibration(estimator, rows, y, network.probability)
+    if raw is TEXTS and settings.importance_repeats and settings.explain_rows >= 2:
+        found["words"] = words_of(estimator, rows.frame[inputs[0]], network.prediction, y, settings)
     if columns and settings.importance_repeats >= 2:
         found["importance"] = _importance(fitted, settings, rows, y, inputs)
     if columns and not pictures and settings.importance_repeats and settings.explain_rows >= 2:

@@ -17,6 +17,8 @@ from glia.data import Split, Table, split_rows
 from glia.data.schema import RAW_ROLES
 from glia.estimators.choices import FOLDED_ROWS, MEMBERS
 from glia.estimators.persist import save
+from glia.estimators.raw_kinds import kind_of
+from glia.estimators.seen_classes import check_seen
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import (
     TableFit,
@@ -157,6 +159,7 @@ def problem_of(settings: TuneSettings) -> tuple[Problem, Split]:
         validation_fraction=settings.validation_fraction,
         random_state=settings.seed,
     )
+    check_seen(split if settings.folds is None else replace(split, train=np.union1d(split.train, split.valid)), y, task)
     inside = np.union1d(split.train, split.valid)
     weight = None if settings.weight is None else weights(table.frame[settings.weight])[inside]
     folds = [(np.searchsorted(inside, split.train), np.searchsorted(inside, split.valid))]
@@ -177,7 +180,8 @@ def problem_of(settings: TuneSettings) -> tuple[Problem, Split]:
 
 def space_of(settings: TuneSettings, given: str | None, problem: Problem, rows: int) -> Space:
     """Return what is searched: a setting that was given is not."""
-    plain = not problem.X.schema.names(*RAW_ROLES)
+    schema = problem.X.schema
+    plain = not schema.names(*RAW_ROLES) and kind_of(schema, settings) is None
     fixed = [name for name in searchable() if name in settings.model_fields_set]
     if given is None:
         return (default_space(rows) if plain else raw_space()).without(fixed)

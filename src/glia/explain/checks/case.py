@@ -6,21 +6,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glia.core.errors import InputError
 from glia.core.protocols import Predictor
 from glia.explain.attribution import AttributionResult
 from glia.explain.baselines import baselines
-from glia.explain.entry import Entry, Point
+from glia.explain.entry import Entry
+from glia.explain.segments import Segments, summed
 from glia.explain.subject import Floats
 
 
 class Case:
     """Rows, their values unit by unit, and a score per row with any of the units taken out.
 
-    A unit is what is taken out at once: a column of a table, a place of an image (its channels together), one value of
-    anything else. Of several outputs, each row's largest is tested.
+    A unit is what is taken out at once: a column of a table, a place of an image (its channels together), a step of one
+    channel of a sequence, one value of anything else; or a segment, where the explanation is of segments. Of several
+    outputs, each row's largest is tested.
 
     Parameters
     ----------
@@ -57,10 +60,21 @@ class Case:
                 f"values {result.values.shape} for {len(x)} rows and {scores.shape[1]} outputs",
             )
         self.which = scores.argmax(axis=1)
-        self.values = unit_values(result, self.which, self.units)  # (N, U)
+        self.values = unit_values(result, self.which, self.units, self._value_unit(result))  # (N, U)
         self.signed = bool((self.values < 0).any())
         self.distance = self._distances()  # (N, U): from the baseline
         self.full = np.take_along_axis(scores, self.which[:, None], axis=1)[:, 0]
+
+    def _value_unit(self, result: AttributionResult) -> NDArray[np.int64] | None:
+        """Return the unit of each value of an explanation of segments; ``None`` where values and units are in order."""
+        segments = Segments.of(result)
+        if segments is not None:
+            return segments.units_of(result.values.shape[1 : result.values.ndim - result.several])
+        return None
+
+    def unit_values(self, result: AttributionResult) -> Floats:
+        """Return the values of another explanation of these rows, unit by unit, (N, U)."""
+        return unit_values(result, self.which, self.units, self._value_unit(result))
 
     def _distances(self) -> Floats:
         moved = [
@@ -77,29 +91,24 @@ class Case:
         with torch.no_grad():
             for start in range(0, len(row), batch_rows):
                 part = slice(start, start + batch_rows)
-                scores = self.entry.score(self._mixed(row[part], keep[part])).double().cpu()
+                scores = (
+                    self.entry.score(self.entry.mixed(self.rows, self.base, self.unit_of, row[part], keep[part]))
+                    .double()
+                    .cpu()
+                )
                 chosen = torch.as_tensor(self.which[row[part].cpu().numpy()])
                 found.append(scores.gather(1, chosen[:, None])[:, 0].numpy())
         return np.concatenate(found)
 
-    def _mixed(self, row: Tensor, keep: Tensor) -> Point:
-        keep = torch.cat([keep, torch.ones_like(keep[:, :1])], dim=1)  # the last unit is that of nobody
-        kept = keep[:, self.unit_of].to(self.rows.x.device)  # (M, D + 1): of every position, and of nobody
-        x = self.rows.x[row]
-        mixed = torch.where(kept[:, :-1].reshape(x.shape), x, self.base.x)
-        parts = [torch.where(self.entry.codes, x, mixed) if bool(self.entry.codes.any()) else mixed]
-        for tap, part, base in zip(self.entry.taps.taps, self.rows.parts, self.base.parts, strict=True):
-            owners = tap.owners.flatten() % kept.shape[1]
-            parts.append(torch.where(kept[:, owners].reshape(len(row), *part.shape[1:]), part[row], base))
-        return Point(parts[0], tuple(parts[1:]))
 
-
-def unit_values(result: AttributionResult, which: Any, units: int) -> Floats:
-    """Return an explanation's values of one output per row, summed to units, (N, U)."""
+def unit_values(result: AttributionResult, which: Any, units: int, unit: NDArray[np.int64] | None = None) -> Floats:
+    """Return an explanation's values of one output per row, summed to units, (N, U); ``unit`` is that of each value."""
     values = result.values
     if result.several:
         values = np.take_along_axis(values, np.asarray(which).reshape(-1, *[1] * (values.ndim - 1)), axis=-1)[..., 0]
-    return np.asarray(values.reshape(len(values), -1, units).sum(axis=1))
+    if unit is None:
+        return np.asarray(values.reshape(len(values), -1, units).sum(axis=1))
+    return summed(values, unit, units)
 
 
 def _units(entry: Entry, result: AttributionResult) -> tuple[Tensor, int]:
@@ -115,5 +124,17 @@ def _units(entry: Entry, result: AttributionResult) -> tuple[Tensor, int]:
         for number, where in enumerate(groups):
             unit[list(where)] = number
         return unit, count
+    owners, segments = entry.subject.owners, Segments.of(result)
+    if owners:
+        steps, channels = shape[0], entry.subject.channels
+        place = np.arange(steps)[:, None] * channels + np.asarray(owners)[None, :]  # (T, P)
+        place[:, np.asarray(owners) < 0] = steps * channels
+        own, count = np.append(np.arange(steps * channels), steps * channels), steps * channels
+        if segments is not None:
+            own, count = np.append(segments.units_of((steps, channels)), segments.count), segments.count
+        return torch.from_numpy(np.append(own[place.ravel()], count).astype(np.int64)), count
+    if segments is not None:
+        own = segments.units_of(tuple(shape))
+        return torch.from_numpy(np.append(own, segments.count)), segments.count
     count = width // shape[0] if len(shape) == 3 else width  # (channels, height, width)
     return torch.cat([torch.arange(width) % count, torch.tensor([count])]), count

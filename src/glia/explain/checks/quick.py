@@ -19,6 +19,7 @@ from glia.explain.checks.removal import removal_of
 from glia.explain.checks.run import ROUGH, found_wanting
 from glia.explain.entry import opened
 from glia.explain.methods import methods
+from glia.explain.segments import in_segments
 
 R = TypeVar("R", bound=AttributionResult)
 AGAINST = ("integrated_gradients", "input_x_gradient")
@@ -122,5 +123,6 @@ def _agreement(
         except InputError:
             continue
         if told.values.shape == result.values.shape:
-            found.append(agreement({"this": result, name: told}).correlation[0, 1])
+            pair = {"this": in_segments(result, result), name: in_segments(told, result)}
+            found.append(agreement(pair).correlation[0, 1])
     return float(np.mean(found)) if found else None

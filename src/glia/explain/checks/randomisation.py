@@ -12,7 +12,7 @@ from torch import Generator, nn
 from glia.core.protocols import Predictor
 from glia.core.seeds import torch_rng
 from glia.explain.attribution import AttributionResult
-from glia.explain.checks.case import Case, unit_values
+from glia.explain.checks.case import Case
 from glia.explain.checks.ranks import rank_correlation
 from glia.explain.stand_in import StandIn
 from glia.nn.ensemble import MeanNetwork
@@ -70,7 +70,7 @@ def randomisation(
             for branch in _branches(network):
                 for layer in branch[-depth:]:
                     _randomise(layer, rng)
-            other = unit_values(explain(StandIn(predictor, network)), case.which, case.units)
+            other = case.unit_values(explain(StandIn(predictor, network)))
             found.append(rank_correlation(np.abs(case.values), np.abs(other), case.distance).mean())
     return float(np.mean(found))
 

@@ -22,6 +22,8 @@ from glia.explain.subject import Floats
 
 STEPS = 20
 """Most points of a curve."""
+_LEVEL = 0.1
+"""Rows whose output changes by less than this share of its range between all units in and all out are not drawn."""
 _CURVES = (
     ("deletion", "#D55E00", "-"),
     ("deletion at random", "#D55E00", ":"),
@@ -39,8 +41,8 @@ class RemovalResult(Result):
     share : ndarray of shape (S,)
         Of the units, from 0 to 1.
     deletion, insertion : ndarray of shape (S,)
-        Mean over rows of the output, each row's scaled to 0 where all units are out and 1 where all are in, or for
-        explanations without sign, 1 less the size of the change.
+        Mean over rows (those whose output changes at all) of the output, each row's scaled to 0 where all units are out
+        and 1 where all are in, or for explanations without sign, 1 less the size of the change.
     random_deletion, random_insertion : ndarray of shape (S,)
         The same in random order.
     deletion_gain, insertion_gain : float
@@ -147,12 +149,14 @@ def removal_of(case: Case, repeats: int, random_state: int) -> RemovalResult:
 
     def mean(curves: Floats) -> Floats:
         scale = ends[1] - ends[0]
-        safe = np.abs(scale) > 1e-6 * span
-        if case.signed:
-            scaled = np.where(safe, (curves - ends[0]) / np.where(safe, scale, 1.0), 0.0)
-        else:
+        safe = np.abs(scale[:, 0]) > _LEVEL * span[:, 0]  # rows that end where they begin have no scale of their own
+        if not case.signed:
             scaled = curves / span + 1.0
-        return np.asarray(scaled.reshape(-1, *curves.shape[-2:]).mean(axis=(0, 1)))
+        elif not safe.any():
+            scaled = np.zeros_like(curves)
+        else:
+            scaled = ((curves - ends[0]) / np.where(safe[:, None], scale, 1.0))[..., safe, :]
+        return np.asarray(scaled.reshape(-1, *scaled.shape[-2:]).mean(axis=(0, 1)))
 
     return RemovalResult(
         share,

@@ -20,6 +20,7 @@ from glia.explain.checks.removal import removal_of
 from glia.explain.checks.sensitivity import sensitivity
 from glia.explain.entry import opened
 from glia.explain.methods import Method, methods
+from glia.explain.segments import in_segments
 
 THRESHOLDS: dict[str, tuple[str, float, str]] = {
     "deletion gain": ("below", 0.0, "taking out what it calls important changes the output no more than chance does"),
@@ -157,5 +158,6 @@ def _agreement(
         except InputError:
             continue
         if told.values.shape == result.values.shape:
-            found.append(agreement({"this": result, name: told}).correlation[0, 1])
+            pair = {"this": in_segments(result, result), name: in_segments(told, result)}
+            found.append(agreement(pair).correlation[0, 1])
     return float(np.mean(found)) if found else None
