@@ -7,8 +7,12 @@ rows, in smaller batches or in fewer steps, down to what still says something; b
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import torch
+
+from glia.core.hardware import choose_threads, threads
 from glia.diagnose.case import ROWS, Case
 from glia.diagnose.layers import run_layers
 from glia.nn import count_parameters
@@ -81,3 +85,9 @@ def budget_of(case: Case) -> Budget:
     seen = sum(multiply_adds(one.module, one.input, one.output) for one in passed.layers)
     steps = math.prod(case.train.x.shape[1:-1])
     return Budget(float(seen) if seen else float(max(1, count_parameters(case.network) * steps)))
+
+
+def case_threads(case: Case, budget: Budget) -> AbstractContextManager[None]:
+    """Return a block in which torch has as many threads as a training step of this case is worth."""
+    wanted = choose_threads(2.0 * TRAINING * budget.row * case.batch_size)  # two operations a multiply-add
+    return threads(min(wanted, torch.get_num_threads()))

@@ -10,7 +10,7 @@ import torch
 
 from glia.core.errors import InputError
 from glia.diagnose.activation_statistics import LayerActivation, activation_statistics
-from glia.diagnose.budget import JUDGE, LOOK, SWEEP, TRAINING, TRIALS, Budget, budget_of
+from glia.diagnose.budget import JUDGE, LOOK, SWEEP, TRAINING, TRIALS, Budget, budget_of, case_threads
 from glia.diagnose.calibration_signs import Calibration, calibration_signs
 from glia.diagnose.case import Case, Part
 from glia.diagnose.curve import Curve, read_curve
@@ -82,9 +82,14 @@ class Measures:
 
 def take_measures(case: Case, *, random_state: int = 0, tell: Callable[[str], None] = lambda what: None) -> Measures:
     """Measure everything that applies to a case; ``tell`` is told what is being measured."""
+    budget = budget_of(case)
+    with case_threads(case, budget):
+        return _measures(case, budget, random_state, tell)
+
+
+def _measures(case: Case, budget: Budget, random_state: int, tell: Callable[[str], None]) -> Measures:
     out: list[str] = []
     tell("layers")
-    budget = budget_of(case)
     looked = case.train.some(budget.rows(LAYER_ROWS, LOOK, passes=TRAINING, least=32), random_state)
     passed = run_layers(case.network, case.loss, looked.x, looked.y)
     finite = bool(torch.isfinite(passed.losses).all()) and all(

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from glia.core.errors import InputError, TrainingError
 from glia.core.results import Interval
 from glia.core.seeds import torch_rng
-from glia.diagnose.budget import PROOF, TRAINING, budget_of
+from glia.diagnose.budget import PROOF, TRAINING, budget_of, case_threads
 from glia.diagnose.calibration_signs import log_losses, scores_of
 from glia.diagnose.case import Case, Part
 from glia.diagnose.layers import outputs_of
@@ -73,8 +73,9 @@ def prove(
     numbers = [random_state + 1000 + seed for seed in range(seeds)]
     # Where labels are wrong, those that judge are too, and loss would punish whoever is rightly sure.
     by_error = verdict.kind == "label noise"
-    without = _train(case, base, numbers, steps, random_state, by_error=by_error)
-    with_ = _train(case, changed, numbers, steps, random_state, by_error=by_error)
+    with case_threads(case, budget):
+        without = _train(case, base, numbers, steps, random_state, by_error=by_error)
+        with_ = _train(case, changed, numbers, steps, random_state, by_error=by_error)
     size = min(case.batch_size, len(train.x))
     taken = _epochs(len(train.x), size, steps) * math.ceil(len(train.x) / size)
     figure = "error" if by_error else "loss"
