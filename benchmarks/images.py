@@ -3,8 +3,8 @@
     python benchmarks/images.py --mnist FOLDER --fashion FOLDER [--peers glia torch …] [--rounds 3] [--out]
 
 Peers take turns, each in a process of its own; see ``images_worker.py`` for what they do. The page is printed;
-``--out`` writes it to benchmarks/results/. Peers whose package is missing, and sets without a folder, are named as
-absent.
+``--out`` writes it to benchmarks/results/, ``--cells`` keeps finished runs. Peers whose package is missing, and sets
+without a folder, are named as absent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from glia.core.files import write_text
 from images_data import HOW, TARGETS
-from images_worker import EPOCHS, PEERS
+from images_worker import EPOCHS, PEERS, PLAIN
 from quality import hardware_name
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,8 @@ BACKEND = {"keras-jax": "jax", "keras-torch": "torch"}
 
 def run(peer: str, name: str, folder: str, seed: int) -> list[dict[str, float]] | str:
     """Return what a peer did by epoch, or why it failed."""
-    environment = {**os.environ, **({"KERAS_BACKEND": BACKEND[peer]} if peer in BACKEND else {})}
+    backend = BACKEND.get(peer.removeprefix(PLAIN))
+    environment = {**os.environ, **({"KERAS_BACKEND": backend} if backend else {})}
     command = [sys.executable, str(WORKER), peer, name, folder, str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -52,17 +53,19 @@ def page(cells: dict[tuple[str, str], list[Any]], absent: list[str], rounds: int
     lines = [
         "# Pictures: seconds of training until a test accuracy is reached",
         "",
-        f"{datetime.date.today().isoformat()}, {hardware_name()}, {rounds} rounds in which peers took turns. The same "
-        "network, batches, optimizer and schedule for all; seconds are of training, for Glia with its preparation and "
-        "its validation after each epoch. Medians over rounds; “–” where the target was not met in every round.",
+        f"{datetime.date.today().isoformat()}, {hardware_name()}; peers took turns, up to {rounds} rounds. The same "
+        "network and batches for all; optimizer, schedule and epochs are Glia's, or where the name begins with “plain” "
+        "what tutorials show: Adam at a rate of 0.001 until the target is met, for at most three times the epochs. "
+        "Seconds are of training and of the look at the test rows after each epoch, for Glia also of its preparation "
+        "and calibration. Medians over rounds; “–” where the target was not met in every round.",
         "",
-        "| set | peer | target | seconds to it | seconds in all | test accuracy | times Glia's |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| set | peer | runs | target | seconds to it | seconds in all | test accuracy | times Glia's |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for (name, peer), done in cells.items():
         good = [one for one in done if not isinstance(one, str)]
         if not good:
-            lines.append(f"| {name} | {peer} | {TARGETS[name]:.1%} | {done[0]} | | | |")
+            lines.append(f"| {name} | {peer} | 0 | {TARGETS[name]:.1%} | {done[0]} | | | |")
             continue
         times = [reached(one, TARGETS[name]) for one in good]
         own = [reached(one, TARGETS[name]) for one in cells.get((name, "glia"), []) if not isinstance(one, str)]
@@ -72,9 +75,16 @@ def page(cells: dict[tuple[str, str], list[Any]], absent: list[str], rounds: int
         last = statistics.median(one[-1]["accuracy"] for one in good)
         ratio = f"{hit / base:.2f}" if hit and base else "–"
         shown = f"{hit:.1f}" if hit else "–"
-        lines.append(f"| {name} | {peer} | {TARGETS[name]:.1%} | {shown} | {total:.1f} | {last:.2%} | {ratio} |")
+        shown = f"{TARGETS[name]:.1%} | {shown} | {total:.1f} | {last:.2%} | {ratio}"
+        lines.append(f"| {name} | {peer} | {len(good)} | {shown} |")
     lines += ["", f"Epochs: {', '.join(f'{name} {count}' for name, count in EPOCHS.items())}."]
     return "\n".join([*lines, *(f"Absent: {one}." for one in absent), ""])
+
+
+def finished(path: Path | None) -> dict[str, Any]:
+    """Return the runs that stand in a file, by set, peer and round."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    return found
 
 
 def main() -> None:
@@ -83,22 +93,29 @@ def main() -> None:
         parser.add_argument(f"--{name}", metavar="FOLDER")
     parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cells", type=Path, help="file of finished runs, to go on where another run was cut off")
     parser.add_argument("--out", action="store_true")
     asked = parser.parse_args()
     folders = {name: getattr(asked, name) for name in TARGETS if getattr(asked, name)}
     absent = [f"{name} ({HOW[name]})" for name in TARGETS if name not in folders]
     peers = []
     for peer in asked.peers:
-        missing = [one for one in NEEDS[peer] if importlib.util.find_spec(one) is None]
+        missing = [one for one in NEEDS[peer.removeprefix(PLAIN)] if importlib.util.find_spec(one) is None]
         if missing:
             absent.append(f"{peer} (no {', '.join(missing)})")
         else:
             peers.append(peer)
     cells: dict[tuple[str, str], list[Any]] = {(name, peer): [] for name in folders for peer in peers}
+    done = finished(asked.cells)
     for turn in range(asked.rounds):
         for name, peer in cells:
-            cells[name, peer].append(run(peer, name, folders[name], turn))
-            print(f"round {turn + 1}: {name}, {peer}: {cells[name, peer][-1]}", file=sys.stderr, flush=True)
+            key = f"{name} {peer} {turn}"
+            if key not in done:
+                done[key] = run(peer, name, folders[name], turn)
+                print(f"round {turn + 1}: {name}, {peer}: {done[key]}", file=sys.stderr, flush=True)
+                if asked.cells:
+                    write_text(asked.cells, json.dumps(done))
+            cells[name, peer].append(done[key])
     text = page(cells, absent, asked.rounds)
     print(text)
     if asked.out:

@@ -98,7 +98,7 @@ def count_parameters(network: nn.Module, *, trainable_only: bool = False) -> int
 
 
 def describe_network(network: nn.Module, shape: Sequence[int]) -> NetworkDescription:
-    """Describe a network by running two rows of zeros through it.
+    """Describe a network by running two rows of ones through it: of sequences and texts, whose masks say so, whole ones.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def describe_network(network: nn.Module, shape: Sequence[int]) -> NetworkDescrip
         work, sees = multiply_adds(module, x, output), tracer.of(output)
         found.setdefault(name, LayerDescription(name, type(module).__name__, size, own, work, sees))
 
-    rows = torch.zeros(2, *shape, device=next((p.device for p in network.parameters()), None))
+    rows = torch.ones(2, *shape, device=next((p.device for p in network.parameters()), None))
     with evaluating(network), watching(network, note), tracing_fields(rows) as tracer:
         network(rows)
     _count_unseen(network, found)
