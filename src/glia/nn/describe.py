@@ -98,7 +98,7 @@ def count_parameters(network: nn.Module, *, trainable_only: bool = False) -> int
 
 
 def describe_network(network: nn.Module, shape: Sequence[int]) -> NetworkDescription:
-    """Describe a network by running two rows of ones through it: of sequences and texts, whose masks say so, whole ones.
+    """Describe a network by running two rows of ones through it; ones in masks make sequences and texts whole.
 
     Parameters
     ----------
