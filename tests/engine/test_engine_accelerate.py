@@ -199,7 +199,8 @@ def test_lstm_on_two_threads_trains_alike(monkeypatch):
     torch.set_num_threads(2)
     try:
         with accelerated(network):
-            assert type(network.body(x.view(-1, 8, 8))[0].grad_fn).__name__ == "_SplitBackward"
+            # torch's own threads share the work: parts on threads of ours took 1.6 times as long (docs/speed.md)
+            assert type(network.body(x.view(-1, 8, 8))[0].grad_fn).__name__ != "_SplitBackward"
             train(network, x, y)
     finally:
         torch.set_num_threads(threads)

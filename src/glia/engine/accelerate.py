@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from glia.engine.heap import kept_heap
-from glia.nn.fast import FastDropout, FastEncoderLayer, FastFunctions, FastGRU, FastLSTM, FastRNN, row_threads
+from glia.nn.fast import FastDropout, FastEncoderLayer, FastFunctions, FastGRU, FastLSTM, FastRNN
 
 FAST: dict[type[nn.Module], type[nn.Module]] = {
     nn.Dropout: FastDropout,
@@ -46,8 +46,6 @@ def accelerated(network: nn.Module) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(kept_heap())
-        if any(type(module) is nn.LSTM for module in modules):
-            stack.enter_context(row_threads(torch.get_num_threads()))
         try:
             for module in modules:
                 own = type(module)
