@@ -8,14 +8,12 @@ import torch
 from torch import nn
 from torch.nn.utils import rnn
 
-from glia.nn.fast import FastGRU, FastLSTM, FastRNN, lstm, row_threads
-from glia.nn.fast.rows import in_parts
+from glia.nn.fast import FastGRU, FastRNN
 
 KINDS = {
     "gru": (nn.GRU, FastGRU, {}),
     "tanh": (nn.RNN, FastRNN, {}),
     "relu": (nn.RNN, FastRNN, {"nonlinearity": "relu"}),
-    "lstm": (nn.LSTM, FastLSTM, {}),
 }
 
 
@@ -35,7 +33,7 @@ def run(module, x, states, loss_seed=3):
     module.zero_grad()
     x = x.clone().requires_grad_()
     states = [s.clone().requires_grad_() for s in states]
-    hx = None if not states else tuple(states) if isinstance(module, nn.LSTM) else states[0]
+    hx = states[0] if states else None
     outputs = flat(module(x, hx))
     generator = torch.Generator().manual_seed(loss_seed)
     sum((o * torch.randn(o.shape, generator=generator)).sum() for o in outputs).backward()
@@ -60,16 +58,13 @@ SETTINGS = [
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values())))
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_outputs_and_gradients_equal_torchs(kind, settings, given, monkeypatch):
+def test_outputs_and_gradients_equal_torchs(kind, settings, given):
     slow, fast = pair(kind, 5, 7, **settings)
     batch = 4
     x = torch.randn(*((batch, 6) if settings["batch_first"] else (6, batch)), 5)
-    count = (2 if kind == "lstm" else 1) if given else 0
+    count = int(given)
     states = [torch.randn(settings["num_layers"] * (1 + settings["bidirectional"]), batch, 7) for _ in range(count)]
-    monkeypatch.setattr(lstm, "LEAST", 1)
-    with row_threads(3):  # an LSTM's rows are computed in parts of 2, 1 and 1
-        found = run(fast, x, states)
-    for a, b in zip(found, run(slow, x, states), strict=True):
+    for a, b in zip(run(fast, x, states), run(slow, x, states), strict=True):
         close(a, b)
 
 
@@ -127,7 +122,7 @@ def test_wrong_shapes_raise_torchs_errors(kind):
         fast(torch.randn(2, 70, 5))
     state = torch.zeros(1, 9, 4)
     with pytest.raises(RuntimeError, match="hidden"):
-        fast(torch.randn(2, 70, 3), (state, state) if kind == "lstm" else state)
+        fast(torch.randn(2, 70, 3), state)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -140,37 +135,6 @@ def test_dropout_between_layers(kind):
     spread = torch.stack([slow(x)[0].detach() for _ in range(50)]).std(0)
     assert ((mean - right).abs() <= 5.5 * spread * (2 / 300) ** 0.5 + 1e-6).all()
     assert not torch.equal(fast(x)[0], fast(x)[0])
-
-
-def test_an_lstm_on_two_threads_equals_one():
-    slow, fast = pair("lstm", 5, 6, num_layers=2, bidirectional=True)
-    x = torch.randn(7, 37, 5)
-    before = torch.get_num_threads()
-    with row_threads(2):
-        assert torch.get_num_threads() == before
-        found = run(fast, x, [])
-    assert torch.get_num_threads() == before
-    for a, b in zip(found, run(slow, x, []), strict=True):
-        close(a, b)
-
-
-def test_parts_need_threads_rows_and_work():
-    assert lstm.parts_of(100, 1e12) == 1
-    with row_threads(2):
-        assert [lstm.parts_of(rows, work) for rows, work in ((100, 1e12), (1, 1e12), (100, 9e7), (100, 1.1e8))] == [
-            2,
-            1,
-            1,
-            2,
-        ]
-    assert lstm.parts_of(100, 1e12) == 1
-
-
-def test_an_error_on_a_thread_reaches_the_caller():
-    with row_threads(2):
-        assert in_parts(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
-        with pytest.raises(ZeroDivisionError):
-            in_parts(divmod, [(7, 2), (9, 0)])
 
 
 def test_short_sequences_are_torchs():

@@ -10,16 +10,17 @@ import torch
 from torch import nn
 
 from glia.engine.heap import kept_heap
-from glia.nn.fast import FastDropout, FastEncoderLayer, FastFunctions, FastGRU, FastLSTM, FastRNN
+from glia.nn.fast import FastDropout, FastEncoderLayer, FastFunctions, FastGRU, FastRNN
 
 FAST: dict[type[nn.Module], type[nn.Module]] = {
     nn.Dropout: FastDropout,
     nn.GRU: FastGRU,
-    nn.LSTM: FastLSTM,
     nn.RNN: FastRNN,
     nn.TransformerEncoderLayer: FastEncoderLayer,
 }
-"""Classes of modules and what stands in for them; subclasses may differ in anything and are left alone."""
+"""Classes of modules and what stands in for them; subclasses may differ in anything and are left alone.
+
+``nn.LSTM`` is not among them: torch's own kernel is as fast as anything that was tried (docs/speed.md)."""
 
 
 @contextmanager

@@ -7,17 +7,14 @@ from glia.nn.fast.convolution import convolve
 from glia.nn.fast.dropout import FastDropout, dropout_noise
 from glia.nn.fast.encoder import FastEncoderLayer
 from glia.nn.fast.functions import FastFunctions
-from glia.nn.fast.recurrent import FastGRU, FastLSTM, FastRNN
-from glia.nn.fast.rows import row_threads
+from glia.nn.fast.recurrent import FastGRU, FastRNN
 
 __all__ = [
     "FastDropout",
     "FastEncoderLayer",
     "FastFunctions",
     "FastGRU",
-    "FastLSTM",
     "FastRNN",
     "convolve",
     "dropout_noise",
-    "row_threads",
 ]

@@ -1,4 +1,4 @@
-"""``nn.GRU``, ``nn.RNN`` and ``nn.LSTM`` that train faster on a CPU."""
+"""``nn.GRU`` and ``nn.RNN`` that train faster on a CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from glia.nn.fast.dropout import dropout_noise
 from glia.nn.fast.elman import elman_layer
 from glia.nn.fast.gru import gru_layer
-from glia.nn.fast.lstm import split_lstm
 from glia.nn.fast.plain import is_hooked, is_plain
 
 FEWEST = 4
@@ -31,19 +30,6 @@ class FastRNN(nn.RNN):
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Return the output and the last states; see torch's own."""
         return _run(self, input, hx) if _suits(self, input, hx, FEWEST) else super().forward(input, hx)
-
-
-class FastLSTM(nn.LSTM):
-    """A ``nn.LSTM`` with the same parameters, values and gradients; packed sequences and evaluation go the usual way.
-
-    Torch's own fused kernel does the work, on parts of the rows (see ``split_lstm``).
-    """
-
-    def forward(self, input: Any, hx: Any = None) -> Any:
-        """Return the output and the last states; see torch's own."""
-        if _suits(self, input, hx, 1) and not (self.dropout and self.num_layers > 1):
-            return split_lstm(self, super().forward, input, hx)
-        return super().forward(input, hx)
 
 
 def _suits(module: nn.RNNBase, x: Any, hx: Any, steps: int) -> bool:
