@@ -2,8 +2,9 @@
 
     python benchmarks/transfer.py --packages FOLDER --cells cells.jsonl --page
 
-Film sentences on MiniLM-L6 and emoji on EfficientNet-Lite0, with 5, 10, 50 and 500 labels per class as far as there are
-so many. A cell is one fit; cells that stand in the file are not computed again, so the run may be cut off at any time.
+Film sentences on MiniLM-L6, emoji and faults of cloth on EfficientNet-Lite0, with 5, 10, 50 and 500 labels per class as
+far as there are so many. A cell is one fit; cells that stand in the file are not computed again, so the run may be cut
+off at any time.
 """
 
 from __future__ import annotations

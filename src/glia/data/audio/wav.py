@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 from glia.core.errors import InputError
+from glia.core.quiet import quietly
 
 Samples = NDArray[np.float32]
 MOST_BYTES = 1 << 28
@@ -210,8 +210,7 @@ def _opened(path: str | os.PathLike[str]) -> tuple[int, NDArray[Any]]:
 
 
 def _by_scipy(file: Path, size: int) -> tuple[int, NDArray[Any]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # notes and other chunks that are not sound
+    with quietly(wavfile.WavFileWarning):  # notes and other chunks that are not sound
         try:
             found: tuple[int, NDArray[Any]] = wavfile.read(file, mmap=True)
         except ValueError as error:

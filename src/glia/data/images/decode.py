@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from glia.core.errors import InputError
+from glia.core.quiet import quietly
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 """What is opened; Pillow knows more, some of which run other programs."""
@@ -47,13 +46,9 @@ class Picture:
     frames: int = 1
 
 
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
+def quiet_pillow() -> AbstractContextManager[None]:
     """Silence what Pillow remarks on odd files: what matters is told in Glia's own words."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", module=r"PIL\..*")
-        yield
+    return quietly(Image.DecompressionBombWarning, module=r"PIL\..*")
 
 
 def open_picture(path: str | os.PathLike[str]) -> Image.Image:
