@@ -20,10 +20,12 @@ from glia.data.broken_files import broken_findings, rare_class_findings
 from glia.data.images import ImageFolder, ImagePreparation, PictureTablePreparation, read_image_folder
 from glia.data.preparation import Preparation
 from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.backbone_folder import check_folder, picture_preparation
 from glia.estimators.image_classifier import ImageClassifier
 from glia.estimators.image_inputs import COLUMN
 from glia.estimators.image_regressor import ImageRegressor
 from glia.estimators.settings import FitSettings
+from glia.nn import Backbone
 from glia.objectives import Objective
 
 FILE = "file"
@@ -124,14 +126,19 @@ def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0, *,
         name = "adamw" if optimizer == "auto" else optimizer
         optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
     preparation: Any = "auto"
-    if settings.image_size != "auto" or settings.stream != "auto":
-        size = "auto" if settings.image_size == "auto" else int(settings.image_size)
-        preparation = ImagePreparation(size=size, keep=_KEEPS[settings.stream])
+    network: Any = settings.network
+    keep, side = _KEEPS[settings.stream], None if settings.image_size == "auto" else int(settings.image_size)
+    if settings.backbone is not None:
+        check_folder(settings.backbone)
+        network = Backbone(settings.backbone, tune=settings.tune)
+        preparation = picture_preparation(settings.backbone, side, keep)
+    elif side is not None or settings.stream != "auto":
+        preparation = ImagePreparation(size=side or "auto", keep=keep)
     if beside and set(changed) & set(_FOR_COLUMNS):
         columns = Preparation(**{name: getattr(settings, name) for name in _FOR_COLUMNS})
         preparation = PictureTablePreparation(None if preparation == "auto" else preparation, columns)
     common = {
-        "network": settings.network, "augment": settings.augment, "optimizer": optimizer, "preparation": preparation,
+        "network": network, "augment": settings.augment, "optimizer": optimizer, "preparation": preparation,
         "objective": Objective(settings.loss, l1=settings.l1, l2=settings.l2),
         "lr": settings.lr, "schedule": settings.schedule, "batch_size": settings.batch_size,
         "epochs": settings.epochs, "validation_fraction": settings.validation_fraction,

@@ -69,7 +69,7 @@ class FitSettings(Settings):
 
     network: str = setting("auto", "the network's family by name", group=_NETWORK)
     backbone: str | None = setting(
-        None, "folder of a pretrained network of transformers and its tokenizer, to read a column of texts",
+        None, "folder of a pretrained network of transformers: of pictures, or of texts with its tokenizer",
         group=_NETWORK,
     )  # fmt: skip
     tune: Literal["frozen", "full", "gradual", "lora"] = setting(

@@ -199,6 +199,9 @@ def make_estimator_for(schema: Schema, settings: FitSettings, task: Task, verbos
         raise InputError("texts have a length where a network reads them", got, "--network text_convnet, or --backbone")
     if raw is not None:
         return raw.make(settings, task, verbose)
+    if settings.backbone is not None and not schema.names("image"):
+        got = f"backbone={settings.backbone!r}, and no column of them"
+        raise InputError("this backbone reads pictures", got, "say which one holds paths: --role NAME=image")
     if schema.names("image"):
         return make_image_estimator(settings, task, verbose, beside=len(schema.inputs()) > 1)
     return make_estimator(settings, task, verbose)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glia.core.errors import InputError
-from glia.core.optional import require
 from glia.core.protocols import Task
 from glia.data import Finding, Schema, Table, read
 from glia.data.findings import arrange
 from glia.data.texts import TextPreparation
-from glia.data.texts.folder_tokenizer import EXTRA
+from glia.estimators.backbone_folder import backbone_reads, check_folder
 from glia.estimators.raw_settings import common_settings, named_roles, refuse_settings, table_settings
 from glia.estimators.settings import FitSettings
 from glia.estimators.text_classifier import TextClassifier
@@ -26,17 +24,14 @@ from glia.nn import Backbone
 
 FAMILIES = ("text_convnet",)
 """Networks by name that read texts and nothing else."""
-_PARTS = (
-    ("config.json",), ("model.safetensors", "*.safetensors"),
-    ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.*"),
-)  # fmt: skip
-"""What the folder of a backbone must hold, each by one of its names."""
 _NAMED = 5
 
 
 def is_texts(settings: FitSettings) -> bool:
     """Tell whether a run was asked to have a network read texts: by a backbone, or by a family that does only that."""
-    return settings.backbone is not None or settings.network in FAMILIES
+    if settings.backbone is not None:
+        return backbone_reads(settings.backbone) == "texts"
+    return settings.network in FAMILIES
 
 
 def texts_alone(schema: Schema, settings: FitSettings) -> bool:
@@ -69,30 +64,6 @@ def read_text_table(settings: FitSettings, source: Any = None) -> Table:
     if not texts.str.contains(r"\w").any():
         raise InputError(f"some text of {name!r} must have words", f"none in {len(texts):,} rows", "check the column")
     return Table(table.frame.with_columns(texts), _text_schema(table.schema, name, texts, settings), table.name)
-
-
-def check_folder(folder: str) -> None:
-    """Raise an ``InputError`` unless a folder holds a network and its tokenizer, as far as names tell.
-
-    Raises
-    ------
-    InputError
-        If it does not.
-    MissingExtraError
-        If ``transformers`` is not installed.
-    """
-    place = Path(folder).expanduser()
-    do = "give a folder that save_pretrained of transformers wrote, for the network and for its tokenizer"
-    if not place.is_dir():
-        raise InputError("a backbone must be a folder with a network of transformers", f"{folder!r}, no folder", do)
-    lacking = [parts[0] for parts in _PARTS if not any(any(place.glob(part)) for part in parts)]
-    if lacking:
-        raise InputError(
-            "a backbone of texts must have a configuration, weights and a tokenizer",
-            f"{folder!r} without {' and '.join(lacking)}",
-            do,
-        )
-    require("transformers", EXTRA)
 
 
 def _column_of(schema: Schema, settings: FitSettings) -> str:

@@ -35,9 +35,10 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         side is at most 64 pixels; else takes the median height and width, reduced to that.
     channels : "auto", 1 or 3
         Grey or colour; "auto" is grey where all training pictures are. Arrays with another number of channels keep it.
-    scale : {"standard", "unit", "none"}
+    scale : {"standard", "unit", "none"} or (sequence, sequence)
         "standard": each channel has mean 0 and deviation 1 over the training pictures; "unit": 0 to 1, by the largest
-        possible value of whole numbers, else by the largest that was seen; "none": as they are.
+        possible value of whole numbers, else by the largest that was seen; "none": as they are. Or the
+        mean and deviation of each channel, of values from 0 to 1, as the weights of a pretrained network want them.
     resize : {"stretch", "crop", "pad"}
         How pictures of other proportions are made to fit: stretched, cut to the middle, or with grey around.
     keep : {"auto", "memory", "disk", "none"}
@@ -62,7 +63,7 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         self,
         size: Any = "auto",
         channels: Any = "auto",
-        scale: str = "standard",
+        scale: Any = "standard",
         resize: str = "stretch",
         keep: str = "auto",
     ) -> None:
@@ -98,8 +99,13 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         if self.scale == "standard":
             self.mean_, self.deviation_ = mean, np.where(deviation > 1e-9 * max(self.largest_, 1e-30), deviation, 1.0)
         else:
-            top = (255.0 if self.whole_ else self.largest_ or 1.0) if self.scale == "unit" else 1.0
+            top = 1.0 if self.scale == "none" else 255.0 if self.whole_ else self.largest_ or 1.0
             self.mean_, self.deviation_ = np.zeros(channels), np.full(channels, top)
+            if not isinstance(self.scale, str):
+                if len(self.scale[0]) != channels:
+                    got = f"scale={self.scale!r} for {channels}"
+                    raise InputError("scale must have a mean and deviation for each channel", got, "set channels")
+                self.mean_, self.deviation_ = (top * np.asarray(part, dtype=np.float64) for part in self.scale)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -141,9 +147,10 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return what was learned as JSON data and arrays."""
         size = list(self.size) if isinstance(self.size, (tuple, list)) else self.size
+        scale = self.scale if isinstance(self.scale, str) else [[float(value) for value in part] for part in self.scale]
         data = {
             "settings": {
-                "size": size, "channels": self.channels, "scale": self.scale, "resize": self.resize, "keep": self.keep,
+                "size": size, "channels": self.channels, "scale": scale, "resize": self.resize, "keep": self.keep,
             },
             "shape": list(self.layout_.shape), "whole": self.whole_, "largest": self.largest_, "axis": self.axis_,
         }  # fmt: skip
@@ -160,6 +167,8 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         """
         settings = dict(data["settings"])
         settings["size"] = tuple(settings["size"]) if isinstance(settings["size"], list) else settings["size"]
+        scale = settings["scale"]
+        settings["scale"] = scale if isinstance(scale, str) else tuple(tuple(part) for part in scale)
         made = cls(**settings)
         made._check()
         shape = tuple(int(side) for side in data["shape"])
@@ -185,12 +194,26 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
             raise InputError(must, f"size={self.size!r}", "for instance size=32")
         if not (self.channels == "auto" or self.channels in (1, 3)):
             raise InputError("channels must be 'auto', 1 or 3", f"channels={self.channels!r}")
-        for name, known in (("scale", _SCALES), ("resize", _RESIZES), ("keep", KEEPS)):
+        named = {"resize": _RESIZES, "keep": KEEPS, **({"scale": _SCALES} if isinstance(self.scale, str) else {})}
+        for name, known in named.items():
             value = getattr(self, name)
             if value not in known:
                 raise InputError(
                     f"{name} must be one of {', '.join(known)}", f"{name}={value!r}", near(str(value), known)
                 )
+        if not isinstance(self.scale, str):
+            self._check_scale()
+
+    def _check_scale(self) -> None:
+        try:
+            mean, deviation = (np.asarray(part, dtype=np.float64) for part in self.scale)
+            good = mean.ndim == 1 and mean.shape == deviation.shape and bool(np.isfinite([mean, deviation]).all())
+            good = good and bool((deviation > 0).all())
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            must = f"scale must be one of {', '.join(_SCALES)}, or means and deviations of the channels"
+            raise InputError(must, f"scale={self.scale!r}", "for instance ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))")
 
     def _choose_size(self, rows: ImageRows) -> tuple[int, int]:
         if self.size != "auto":
