@@ -80,8 +80,8 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
         axis.minorticks_off()
         axis.set(title=title, xlabel="labels per class", ylabel="test accuracy, %")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_ylim(bottom=0)
-    axes[-1].legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.17))
+    lines, names = axes[-1].get_legend_handles_labels()
+    figure.legend(lines, names, frameon=False, fontsize=9, loc="outside lower center", ncols=len(names))
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
