@@ -1,6 +1,6 @@
 """Seconds of training until a test accuracy is reached: Glia, Keras on two backends, and a plain torch loop.
 
-    python benchmarks/images.py --mnist FOLDER --fashion FOLDER [--peers glia torch …] [--rounds 3] [--out]
+    python benchmarks/images.py --mnist FOLDER --fashion FOLDER [--peers glia …] [--rounds 3] [--limit 2.5] [--out]
 
 Peers take turns, each in a process of its own; see ``images_worker.py`` for what they do. The page is printed;
 ``--out`` writes it to benchmarks/results/, ``--cells`` keeps finished runs. Peers whose package is missing, and sets
@@ -13,6 +13,7 @@ import argparse
 import datetime
 import importlib.util
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -28,14 +29,16 @@ from quality import hardware_name
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("images_worker.py")
 NEEDS = {"glia": (), "torch": (), "keras-jax": ("keras", "jax"), "keras-torch": ("keras",)}
+GIVEN_UP = 2.0
+"""Times Glia's seconds from which on a peer that did not meet the target counts as given up, not as unable."""
 BACKEND = {"keras-jax": "jax", "keras-torch": "torch"}
 
 
-def run(peer: str, name: str, folder: str, seed: int) -> list[dict[str, float]] | str:
-    """Return what a peer did by epoch, or why it failed."""
+def run(peer: str, name: str, folder: str, seed: int, seconds: float) -> list[dict[str, float]] | str:
+    """Return what a peer did by epoch, or why it failed; a tutorial's way is given up after so many seconds."""
     backend = BACKEND.get(peer.removeprefix(PLAIN))
     environment = {**os.environ, **({"KERAS_BACKEND": backend} if backend else {})}
-    command = [sys.executable, str(WORKER), peer, name, folder, str(seed)]
+    command = [sys.executable, str(WORKER), peer, name, folder, str(seed), str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["failed"])[-1][:200]
@@ -48,6 +51,13 @@ def reached(epochs: list[dict[str, float]], target: float) -> float | None:
     return next((one["seconds"] for one in epochs if one["accuracy"] >= target), None)
 
 
+def own_seconds(done: dict[str, Any], name: str) -> float:
+    """Return Glia's seconds to the target in finished runs, infinity where there are none."""
+    runs = [found for key, found in done.items() if key.startswith(f"{name} glia ") and not isinstance(found, str)]
+    times = [at for found in runs if (at := reached(found, TARGETS[name])) is not None]
+    return statistics.median(times) if times else math.inf
+
+
 def page(cells: dict[tuple[str, str], list[Any]], absent: list[str], rounds: int) -> str:
     """Return the results as Markdown."""
     lines = [
@@ -57,7 +67,8 @@ def page(cells: dict[tuple[str, str], list[Any]], absent: list[str], rounds: int
         "network and batches for all; optimizer, schedule and epochs are Glia's, or where the name begins with “plain” "
         "what tutorials show: Adam at a rate of 0.001 until the target is met, for at most three times the epochs. "
         "Seconds are of training and of the look at the test rows after each epoch, for Glia also of its preparation "
-        "and calibration. Medians over rounds; “–” where the target was not met in every round.",
+        "and calibration. Medians over rounds; “–” where the target was not met in every round, “>” where that was "
+        "given up.",
         "",
         "| set | peer | runs | target | seconds to it | seconds in all | test accuracy | times Glia's |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
@@ -75,6 +86,9 @@ def page(cells: dict[tuple[str, str], list[Any]], absent: list[str], rounds: int
         last = statistics.median(one[-1]["accuracy"] for one in good)
         ratio = f"{hit / base:.2f}" if hit and base else "–"
         shown = f"{hit:.1f}" if hit else "–"
+        least = min((one[-1]["seconds"] for one, at in zip(good, times, strict=True) if at is None), default=0.0)
+        if hit is None and base and peer.startswith(PLAIN) and least > GIVEN_UP * base:
+            shown, ratio = f"> {least:.0f}", f"> {least / base:.1f}"
         shown = f"{TARGETS[name]:.1%} | {shown} | {total:.1f} | {last:.2%} | {ratio}"
         lines.append(f"| {name} | {peer} | {len(good)} | {shown} |")
     lines += ["", f"Epochs: {', '.join(f'{name} {count}' for name, count in EPOCHS.items())}."]
@@ -93,6 +107,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", metavar="FOLDER")
     parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=math.inf, help="times Glia's seconds, for the plain peers")
     parser.add_argument("--cells", type=Path, help="file of finished runs, to go on where another run was cut off")
     parser.add_argument("--out", action="store_true")
     asked = parser.parse_args()
@@ -111,7 +126,7 @@ def main() -> None:
         for name, peer in cells:
             key = f"{name} {peer} {turn}"
             if key not in done:
-                done[key] = run(peer, name, folders[name], turn)
+                done[key] = run(peer, name, folders[name], turn, asked.limit * own_seconds(done, name))
                 print(f"round {turn + 1}: {name}, {peer}: {done[key]}", file=sys.stderr, flush=True)
                 if asked.cells:
                     write_text(asked.cells, json.dumps(done))

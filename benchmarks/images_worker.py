@@ -1,16 +1,17 @@
 """One peer on one set of pictures, in a process of its own: prints seconds of training and test accuracy by epoch.
 
-    python benchmarks/images_worker.py PEER mnist|fashion FOLDER SEED
+    python benchmarks/images_worker.py PEER mnist|fashion FOLDER SEED [SECONDS]
 
 All peers train the network that Glia chooses, with the same batches. "torch" and "keras" take its epochs, optimizer and
 one-cycle schedule too, so that they differ in nothing but speed; "plain torch" and "plain keras" do as tutorials do,
-Adam at its usual rate, until the accuracy is reached. Seconds are those of training and of the look at the test rows
-after each epoch; what compiles on the first step is part of it, as it is for whoever waits.
+Adam at its usual rate, until the accuracy is reached or SECONDS have passed. Seconds are those of training and of the
+look at the test rows after each epoch; what compiles on the first step is part of it, as it is for whoever waits.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -31,19 +32,24 @@ PLAIN = "plain "
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a peer trains: Glia's way, or the usual one, which ends where ``enough`` is reached."""
+    """How a peer trains: Glia's way, or the usual one, which ends where ``enough`` or ``seconds`` are reached."""
 
     rate: float
     decay: float
     epochs: int
     cycle: bool
     enough: float = 1.0
+    seconds: float = math.inf
+
+    def ended(self, found: Epochs) -> bool:
+        """Whether no further epoch is needed, or allowed."""
+        return found[-1]["accuracy"] >= self.enough or found[-1]["seconds"] > self.seconds
 
 
-def recipe_of(peer: str, name: str) -> Recipe:
+def recipe_of(peer: str, name: str, seconds: float = math.inf) -> Recipe:
     """Return how a peer trains on a set."""
     if peer.startswith(PLAIN):
-        return Recipe(1e-3, 0.0, 3 * EPOCHS[name], cycle=False, enough=TARGETS[name])
+        return Recipe(1e-3, 0.0, 3 * EPOCHS[name], cycle=False, enough=TARGETS[name], seconds=seconds)
     return Recipe(RATE, DECAY, EPOCHS[name], cycle=True)
 
 
@@ -113,7 +119,7 @@ def torch_peer(name: str, data: Digits, seed: int, recipe: Recipe) -> Epochs:
             right = torch.cat([net(part).argmax(1) for part in test.split(500)]) == truth
         spent += time.perf_counter() - start
         found.append({"seconds": spent, "accuracy": float(right.float().mean())})
-        if found[-1]["accuracy"] >= recipe.enough:
+        if recipe.ended(found):
             break
     return found
 
@@ -143,7 +149,7 @@ def keras_peer(name: str, data: Digits, seed: int, recipe: Recipe) -> Epochs:
         right = net.predict(test, batch_size=500, verbose=0).argmax(1) == data.test_y
         spent += time.perf_counter() - start
         found.append({"seconds": spent, "accuracy": float(right.mean())})
-        if found[-1]["accuracy"] >= recipe.enough:
+        if recipe.ended(found):
             break
     return found
 
@@ -173,5 +179,6 @@ PEERS: dict[str, Callable[[str, Digits, int, Recipe], Epochs]] = {
 }
 
 if __name__ == "__main__":
-    peer, which, folder, seed = sys.argv[1:5]
-    print(json.dumps(PEERS[peer](which, load(folder), int(seed), recipe_of(peer, which))))
+    peer, which, folder, seed, *limit = sys.argv[1:]
+    recipe = recipe_of(peer, which, *map(float, limit))
+    print(json.dumps(PEERS[peer](which, load(folder), int(seed), recipe)))

@@ -168,7 +168,7 @@ def test_each_fault_of_a_long_table_is_named(tmp_path, capsys):
     # what is told as grave is what a fit refuses
     assert run(["fit", str(tmp_path / "l.csv"), "--target", "label", "--id", "who", "--time", "day", "--drop", "word",
                 "--out", str(tmp_path / "run")]) == 2  # fmt: skip
-    assert "same 'label'" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "without 'who'" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_months_fractions_and_words_as_times(tmp_path, capsys):

@@ -163,7 +163,6 @@ def test_groups_and_weights_of_a_table_count(place, tmp_path):
         (["--role", "review=ignored", "--network", "text_convnet"], "one column must hold texts"),
         (["--role", "noise=text", "--role", "review=text", "--network", "text_convnet"], "reads one column"),
         (["--network", "text_convnet", "--hidden", "4"], "for tables"),
-        (["--network", "text_convnet", "--stream", "true"], "into memory"),
         (["--network", "text_convnet", "--id", "noise"], "reads texts"),
         (["--text-length", "9"], "texts have a length"),
         (["--tune", "lora"], "how a backbone learns"),

@@ -15,7 +15,7 @@ from glia import Augment, ImageClassifier
 from glia.core.errors import InputError
 from glia.core.seeds import derive
 from glia.data.images import ImagePreparation, ImageRows, as_images
-from glia.data.images.pixel_store import DecodedPixels, MappedPixels, on_disk, place_for
+from glia.data.stream.row_store import MadeRows, MappedRows, on_disk, place_for
 from glia.engine.balanced import BalancedRows
 from glia.engine.indexed_rows import IndexedRows
 from glia.engine.population import train_population
@@ -141,7 +141,7 @@ def test_tuning_trains_from_the_stream(tmp_path, monkeypatch):
 
 def test_of_too_many_rows_to_judge_by_the_same_ones_judge(tmp_path, monkeypatch):
     pytest.importorskip("optuna", reason="optional package of the extra tuning")
-    monkeypatch.setattr("glia.estimators.image_inputs.few_judges", lambda rows, *a: np.arange(rows)[::2])
+    monkeypatch.setattr("glia.estimators.large_rows.few_judges", lambda rows, *a: np.arange(rows)[::2])
     x, y = pictures(120)
     weight = np.linspace(0.5, 1.5, 40)
     model = ImageClassifier(**SMALL, preparation=ImagePreparation(keep="none"))
@@ -228,19 +228,19 @@ def test_stores_give_what_they_were_made_of(tmp_path):
         asked.append(len(index))
         return x[index]
 
-    again = DecodedPixels(decode, x.shape, np.uint8)
+    again = MadeRows(decode, x.shape, np.uint8)
     stored = on_disk(again, tmp_path)
     order = np.array([3, 3, 19, 0])
     for store in (again, stored):
         assert np.array_equal(store[:], x) and np.array_equal(store[order], x[order])
         assert np.array_equal(store[4:9], x[4:9]) and len(store) == 20 and store.shape == x.shape
-    part = MappedPixels(stored.array, np.array([5, 2]))
+    part = MappedRows(stored.array, np.array([5, 2]))
     assert np.array_equal(part[:], x[[5, 2]]) and np.array_equal(part.one(1), x[2])
     assert list(tmp_path.iterdir()) == [] and asked[0] == 20
 
 
 def test_where_pictures_are_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr("glia.data.images.pixel_store.memory_bytes", lambda: 10**9)
+    monkeypatch.setattr("glia.data.stream.row_store.memory_bytes", lambda: 10**9)
     assert place_for((1000, 3, 64, 64), 1) == "memory"
     assert place_for((5000, 3, 64, 64), 1, folder=tmp_path / "not" / "yet") == "disk"  # 307 MB of prepared values
     monkeypatch.setattr("shutil.disk_usage", lambda place: type("Use", (), {"free": 100_000_000}))
@@ -297,7 +297,7 @@ def test_rows_of_a_map_stay_on_disk(tmp_path):
     np.save(tmp_path / "x.npy", x)
     rows = ImageRows(np.load(tmp_path / "x.npy", mmap_mode="r")[:, None])
     part = rows[np.array([4, 1])][np.array([1])]
-    assert isinstance(part.items, MappedPixels) and np.array_equal(part.pixels((12, 12), 1), x[[1]][:, None])
+    assert isinstance(part.items, MappedRows) and np.array_equal(part.pixels((12, 12), 1), x[[1]][:, None])
     assert part.sizes().tolist() == [[12, 12]] and part.channels() == (1,) and part.stacked and not part.floating()
     bigger = part.pixels((24, 24), 3)
     assert bigger.shape == (1, 3, 24, 24)

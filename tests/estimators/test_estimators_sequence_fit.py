@@ -129,12 +129,12 @@ def test_a_plain_table_stays_one(tmp_path):
 @pytest.mark.parametrize(
     ("change", "more", "said"),
     [
-        (lambda f: f.with_columns(label=pl.col("label") + pl.col("t").cast(pl.String)), {}, "same 'label'"),
+        (lambda f: f.with_columns(label=pl.col("t") * 0.5), {}, "labels of steps must be classes"),
+        (lambda f: f.with_columns(w=pl.col("t")), {"weight": "w"}, "same 'w'"),
         (lambda f: f.with_columns(a=pl.lit("word")), {}, "channels must be numbers"),
         (lambda f: pl.concat([f, f[:1]]), {}, "once in each sequence"),
         (lambda f: f, {"id": "serie"}, "the id must be a column"),
         (lambda f: f, {"id": "t"}, "one part to play"),
-        (lambda f: f, {"stream": True}, "read into memory"),
         (lambda f: f, {"hidden": [3]}, "tables or pictures"),
     ],
 )  # fmt: skip

@@ -238,7 +238,7 @@ def test_names_reach_the_parts_they_belong_to():
          "numeric_embedding": "piecewise_linear"},
     )  # fmt: skip
     assert (made.lr, made.network.hidden, made.network.dropout) == (0.1, (8,), 0.2)
-    assert (made.optimizer.weight_decay, made.optimizer.clip_norm, made.objective.l1) == (0.3, 1.0, 0.4)
+    assert (made.optimizer.weight_decay, made.optimizer.feature_rate, made.objective.l1) == (0.3, 3.0, 0.4)
     assert (made.preparation.scale, made.preparation.numeric_bins) == ("standard", 32)
     with pytest.raises(InputError, match="sizes can be searched"):
         configured(Classifier(network=torch.nn.Linear(4, 1)), {"hidden": (8,)})

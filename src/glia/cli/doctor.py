@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _NEEDED = ("model.glia", "run.json", "settings.toml")
 _STEPS = 6
+_MOST_STEPS, _BATCH = 2000, 64
+"""Labelled steps that are looked at, and of a mini-batch: each is a row with its whole sequence around it."""
 
 
 class DoctorSettings(Settings):
@@ -52,10 +54,11 @@ def command(settings: DoctorSettings, terminal: Terminal) -> None:
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     model = load(folder / "model.glia")
     (rows, y), held, note = _rows(settings, fit, record)
+    model, rows, y, held, how = _by_step(model, rows, y, held, settings.seed)
     with _progress(_STEPS + 2 * settings.prove, quiet=terminal.quiet or terminal.json) as tell:
         result = diagnose(
             model, rows, y, held_out=held, prove_remedies=settings.prove, seeds=settings.seeds,
-            random_state=settings.seed, tell=tell,
+            random_state=settings.seed, tell=tell, **how,
         )  # fmt: skip
     data: dict[str, Any] = {**result.to_dict(), "run": str(folder), "name": record["source"]["name"], "note": note}
     place = Path(settings.out) if settings.out is not None else folder
@@ -110,6 +113,27 @@ def _rows(settings: DoctorSettings, fit: FitSettings, record: dict[str, Any]) ->
         return part(parts["train"]), part(parts["test"]) if len(parts["test"]) >= 8 else None, ""
     note = "which of these rows the network learned from is not known, so nothing is said of overfitting or calibration"
     return part(list(range(len(table)))), None, note
+
+
+def _by_step(model: Any, rows: Any, y: Any, held: Any, seed: int) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    """Return a model that labels steps as one of a single step, with labelled steps as rows, and how it was trained.
+
+    Others are left as they are: they know themselves how they were trained.
+    """
+    from glia.estimators.sequence_input import rows_of
+    from glia.estimators.sequence_labeler import SequenceLabeler
+    from glia.estimators.step_view import AtStep, labelled_rows_of
+
+    if not isinstance(model, SequenceLabeler):
+        return model, rows, y, held, {}
+
+    def parts(table: Any, labels: Any) -> Any:
+        return labelled_rows_of(model, rows_of(table), labels, most=_MOST_STEPS, random_state=seed)
+
+    found = model.choose(model.get_params(deep=False), len(y))
+    steps = max(1, round(found.batch_size * sum(len(one) for one in y) / len(y)))  # of a batch of sequences
+    how = {"lr": found.lr, "optimizer": found.optimizer, "batch_size": min(steps, _BATCH)}
+    return AtStep(model), *parts(rows, y), None if held is None else parts(*held), how
 
 
 def _again(folder: Path) -> str:

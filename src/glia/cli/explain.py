@@ -42,6 +42,9 @@ class ExplainSettings(Settings):
     immutable: list[str] = setting([], "columns that counterfactuals leave as they are")
     output: str | None = setting(None, "the class or target to explain; by default all of them")
     space: Literal["logit", "probability"] = setting("logit", "what of a classifier is explained")
+    step: Annotated[int, Field(ge=0)] | None = setting(
+        None, "of models that label every step: the one to explain, counted from 0; by default each sequence's hardest"
+    )
     rows: Annotated[int, Field(ge=1)] = setting(20, "explain at most this many rows, from the first on")
     background: Annotated[int, Field(ge=1)] = setting(
         100, "rows drawn from the data that stand for an unknown column, at most"
@@ -67,6 +70,8 @@ def command(settings: ExplainSettings, terminal: Terminal) -> None:
     settings = settings.replace(model=_file(settings.model))
     model = load(settings.model)
     other = _of_its_own(model)
+    if settings.step is not None and (other is None or not hasattr(model, "layout_") or len(model.layout_.shape) != 2):
+        raise InputError("a step is chosen of sequences", f"--step with {type(model).__name__}", "leave it out")
     if other is not None:
         other(settings, terminal, model)
         return

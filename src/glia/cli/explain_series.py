@@ -31,7 +31,7 @@ def explain_series(settings: ExplainSettings, terminal: Terminal, model: Any) ->
     InputError
         If there are none, or the method cannot explain them.
     """
-    from glia.cli.series_rows import asked_rows
+    from glia.cli.series_rows import asked_rows, asked_steps
     from glia.estimators.sequence_labeler import SequenceLabeler
     from glia.explain import insides, methods, quick_check, removal
 
@@ -44,13 +44,17 @@ def explain_series(settings: ExplainSettings, terminal: Terminal, model: Any) ->
     for flag in _NOT_FOR_SERIES:
         if getattr(settings, flag):
             raise InputError(f"{settings.method} of sequences must take --{flag}", f"--{flag}", "leave it out")
-    if isinstance(model, SequenceLabeler) or len(model.layout_.shape) != 2:
+    if len(model.layout_.shape) != 2:
         got = f"{type(model).__name__} of rows {model.layout_.shape}"
-        raise InputError("the model must give one answer for each sequence of steps", got, "use glia.explain in Python")
-    asked = asked_rows(model, settings)
+        raise InputError("the model must read sequences of steps", got, "use glia.explain in Python")
+    labels = isinstance(model, SequenceLabeler)
+    if settings.step is not None and (not labels or settings.method in insides):
+        got = f"--step with {type(model).__name__ if not labels else settings.method}"
+        raise InputError("a step is chosen where every step has an answer of its own", got, "leave it out")
     if settings.method in insides:
-        _inside(settings, terminal, model, asked)
+        _inside(settings, terminal, model, asked_rows(model, settings))
         return
+    model, asked = asked_steps(model, settings) if labels else (model, asked_rows(model, settings))
     begun = time.perf_counter()
     method = methods.get(settings.method)
     result = method(model, asked.rows, **row_options(method, settings))
@@ -69,7 +73,8 @@ def _tell(
     strips = strips_of(model, asked, result, *answers(model, asked.rows, result))
     about: dict[str, Any] = {
         "name": Path(settings.model).name, "method": settings.method, "summary": result.summary(), "noun": asked.noun,
-        "warnings": [*result.warnings, *([asked.remark] if asked.remark else [])], "settings": dict(result.settings),
+        "warnings": [*result.warnings, *([asked.remark] if asked.remark and not asked.about else [])],
+        "settings": dict(result.settings), "remark": asked.remark if asked.about else "",
         "rows": len(strips), "command": terminal.command, "seconds": time.perf_counter() - begun,
         "output_names": list(result.output_names), "checks": dict(result.checks),
     }  # fmt: skip
@@ -86,6 +91,7 @@ def _tell(
     lead = f"{settings.method}, {counted(len(strips), asked.noun)} of {steps:,} × {channels:,}."
     if len(strips) < asked.whole:
         lead += f" There are {asked.whole:,} in all."
+    lead += f" {about['remark']}" if about["remark"] else ""
     doubt = f" Do not rely on it: {'; '.join(result.warnings)}." if result.warnings else ""
     terminal.report(data, (lead if curves is None else f"{lead} {curves.summary()}") + doubt, tables)
 

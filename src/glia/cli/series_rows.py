@@ -11,6 +11,7 @@ from glia.data.audio import hertz, mel, read_audio_folder, resampled
 from glia.data.audio.rows import as_sounds
 from glia.estimators.audio_inputs import AudioInputs
 from glia.estimators.sequence_fit import sequences_from
+from glia.estimators.step_view import AtStep, at_steps, hardest_steps
 from glia.explain.segments import Segments
 from glia.report.series_explanation import Strip, shares_of
 
@@ -31,6 +32,44 @@ class Asked:
     whole: int
     noun: str
     remark: str = ""
+    starts: tuple[int, ...] = ()
+    about: tuple[str, ...] = ()
+
+    def said(self, row: int) -> str:
+        """Return a row's name, with the step that is asked about where it is one of many."""
+        return f"{self.names[row]}, {self.about[row]}" if self.about else self.names[row]
+
+
+def asked_steps(model: Any, settings: ExplainSettings) -> tuple[AtStep, Asked]:
+    """Return a model that labels steps as one of a single step a sequence, and the sequences with their steps.
+
+    The step is the one that was asked for, else the hardest one of each sequence: the one whose right label has the
+    least probability, or where labels are not known, the one of which the model is least certain.
+
+    Raises
+    ------
+    InputError
+        If there are no sequences, they are not what the model was fitted to, or one has no such step.
+    """
+    target = getattr(model, "target_name_", None)
+    sequences, y = sequences_from(settings.data, model.schema_, target if isinstance(target, str) else None)
+    kept, labels = sequences[: settings.rows], None if y is None else y[: settings.rows]
+    steps, told = hardest_steps(model, kept, labels)
+    remark = (
+        f"Of each sequence the step is shown {'that is hardest to get right' if told else 'that is least certain'}."
+    )
+    if settings.step is not None:
+        steps, remark = np.full(len(kept), settings.step), ""
+    rows = at_steps(kept, steps, model.layout_.shape[0])
+    right = [None if labels is None else labels[row][step] for row, step in enumerate(steps.tolist())]
+    return AtStep(model), Asked(
+        rows, _names(kept), tuple("" if one is None else str(one) for one in right), len(sequences), "sequence", remark,
+        tuple(rows.start.tolist()), tuple(f"step {step}" for step in steps.tolist()),
+    )  # fmt: skip
+
+
+def _names(sequences: Any) -> tuple[str, ...]:
+    return tuple(map(str, sequences.ids)) if sequences.ids else tuple(f"number {i}" for i in range(len(sequences)))
 
 
 def asked_rows(model: Any, settings: ExplainSettings) -> Asked:
@@ -48,7 +87,7 @@ def asked_rows(model: Any, settings: ExplainSettings) -> Asked:
         return Asked(rows, folder.names, folder.classes, len(rows), "sound", folder.remark)
     sequences, y = sequences_from(settings.data, model.schema_, target if isinstance(target, str) else None)
     kept = sequences[: settings.rows]
-    names = tuple(map(str, kept.ids)) if kept.ids else tuple(f"number {i}" for i in range(len(kept)))
+    names = _names(kept)
     truths = ("",) * len(kept) if y is None else tuple("" if one is None else str(one) for one in list(y)[: len(kept)])
     return Asked(kept, names, truths, len(sequences), "sequence")
 
@@ -64,16 +103,19 @@ def strips_of(model: Any, asked: Asked, result: Any, said: list[str], outputs: l
 
 
 def _sequence(model: Any, asked: Asked, result: Any, row: int, told: tuple[str, str]) -> Strip:
-    values = asked.rows[[row]].values  # (T, C), as they were handed in
+    one = asked.rows[[row]]
+    values = (one.sequences if asked.starts else one).values  # (T, C), as they were handed in
     steps = min(len(values), result.values.shape[1])
-    before = len(values) - steps  # of longer sequences the last steps are looked at
+    cut = len(values) - steps  # of longer sequences the last steps are looked at
+    before = cut + (asked.starts[row] if asked.starts else 0)
     shares, grid = shares_of(result, row, told_output(result, told[0]), steps)
     names = _grouped(tuple(model.feature_names), grid)
     best = grid.second[int(np.abs(shares).max(axis=0).argmax())]  # the first of the group that counts most
-    drawn = [float(before + i) for i in range(steps)], values[before:, best].tolist()
+    drawn = [float(before + i) for i in range(steps)], values[cut:, best].tolist()
     edges = tuple(float(before + edge) for edge in grid.first)
+    place = float(asked.rows.step[row]) if asked.starts else None
     return Strip(
-        asked.names[row], shares, edges, names, drawn, model.feature_names[best], "step", *told, asked.truths[row]
+        asked.said(row), shares, edges, names, drawn, model.feature_names[best], "step", *told, asked.truths[row], place
     )
 
 

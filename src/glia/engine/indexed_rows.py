@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glia.data.stream import Prefetch
 from glia.engine.balanced import BalancedRows
+from glia.engine.bucketed import BucketedRows
 from glia.engine.fingerprint import hash_tensors
 from glia.engine.rows import Rows
 from glia.engine.sources import Batch
@@ -39,6 +40,8 @@ class IndexedRows:
         Returns a text that is another one for other inputs; for checkpoints.
     balanced : bool
         Whether rows are drawn evenly by class, as ``BalancedRows`` does.
+    lengths : Tensor (N,), optional
+        Of the rows, where mini-batches are of like lengths, as those of ``BucketedRows``.
 
     Attributes
     ----------
@@ -55,8 +58,10 @@ class IndexedRows:
         label: Callable[[], str],
         *,
         balanced: bool = False,
+        lengths: Tensor | None = None,
     ) -> None:
-        self.fetch, self.y, self.weight, self.label, self.balanced = fetch, y, weight, label, balanced
+        self.fetch, self.y, self.weight, self.label = fetch, y, weight, label
+        self.balanced, self.lengths = balanced, lengths
         self.x = torch.empty((0, *shape), device=y.device)
 
     def __len__(self) -> int:
@@ -64,15 +69,23 @@ class IndexedRows:
 
     def fingerprint(self) -> str:
         """Return a hash of the rows."""
-        return f"{self.label()} {hash_tensors((self.y, self.weight))}{' balanced by class' if self.balanced else ''}"
+        rows = f"{self.label()} {hash_tensors((self.y, self.weight))}"
+        if self.lengths is not None:
+            return f"{rows} by length {hash_tensors((self.lengths,))}"
+        return f"{rows} balanced by class" if self.balanced else rows
 
     def evenly(self) -> IndexedRows:
         """Return the same rows, drawn evenly by class."""
         return IndexedRows(self.fetch, self.y, self.weight, self.x.shape[1:], self.label, balanced=True)
 
+    def by_length(self, lengths: Tensor) -> IndexedRows:
+        """Return the same rows in mini-batches of like lengths, (N,)."""
+        return IndexedRows(self.fetch, self.y, self.weight, self.x.shape[1:], self.label, lengths=lengths)
+
     def with_weight(self, weight: Tensor) -> IndexedRows:
         """Return the same rows, drawn in the same way, with other weights, (N,) or (N, K)."""
-        return IndexedRows(self.fetch, self.y, weight, self.x.shape[1:], self.label, balanced=self.balanced)
+        shape = self.x.shape[1:]
+        return IndexedRows(self.fetch, self.y, weight, shape, self.label, balanced=self.balanced, lengths=self.lengths)
 
     def part(self, start: int, stop: int) -> Tensor:
         """Return the inputs of rows ``start`` to ``stop``, the latter left out, (stop - start, *shape)."""
@@ -80,12 +93,13 @@ class IndexedRows:
 
     def with_inputs(self, x: Tensor) -> Rows:
         """Return the same rows, drawn in the same way, with other inputs that lie in memory, (N, *shape)."""
+        if self.lengths is not None:
+            return BucketedRows(x, self.y, self.weight, self.lengths)
         return (BalancedRows if self.balanced else Rows)(x, self.y, self.weight)
 
     def order(self, batch_size: int, seed: int, number: int) -> Tensor:
         """Return the row numbers of epoch ``number`` (from 0): those of rows in memory, to the last one."""
-        kind = BalancedRows if self.balanced else Rows
-        return kind(self.y, self.y, None).order(batch_size, seed, number)
+        return self.with_inputs(self.y).order(batch_size, seed, number)
 
     def epoch(self, batch_size: int, seed: int, number: int, skip: int = 0) -> Iterator[Batch]:
         """Yield the mini-batches of epoch ``number`` (from 0), the first ``skip`` left out: see ``Source``."""

@@ -14,7 +14,7 @@ from torch.optim import Optimizer as TorchOptimizer
 from glia.core.errors import InputError
 from glia.engine.clipping import Clip
 from glia.engine.optimizer_settings import Optimizer
-from glia.engine.optimizers import Lion, ScheduleFree, default_lr, optimizers, parameter_groups
+from glia.engine.optimizers import FeatureScaledAdamW, Lion, ScheduleFree, default_lr, optimizers, parameter_groups
 from glia.engine.population_clipping import clip_members_
 from glia.nn.population import StackedPopulation
 from glia.objectives import penalised_parameters
@@ -98,7 +98,8 @@ def can_stack(rule: Optimizer, network: nn.Module, rates: MemberRates) -> bool:
     made = rule.make(network, rates.lr[0])
     ours = type(made).__module__.startswith(("torch.optim", "glia."))
     ours = ours and all(group.get("lr_scale", 1.0) == 1.0 for group in made.param_groups)  # one rate per member
-    return ours and (isinstance(made, LINEAR) or (isinstance(made, ScheduleFree) and rates.same))
+    alike = isinstance(made, (ScheduleFree, FeatureScaledAdamW))  # their steps are no share of those at another rate
+    return ours and (rates.same if alike else isinstance(made, LINEAR))
 
 
 class StackedUpdates:
@@ -132,7 +133,8 @@ class StackedUpdates:
             group["params"] = [own[names[id(p)]] for p in group["params"]]
             decayed += group["params"] if group["weight_decay"] else []
             group["weight_decay"] = decays[0] if same_decay and group["weight_decay"] else 0.0
-        build = optimizers.get(rule.name) if isinstance(rule.name, str) else rule.name
+        chosen = rule.rule(like, lambda weight: own[names[id(weight)]])
+        build = optimizers.get(chosen) if isinstance(chosen, str) else chosen
         self.optimizer: TorchOptimizer = build(groups, lr=base, **(rule.options or {}))
         self._decoupled = isinstance(self.optimizer, (torch.optim.AdamW, Lion)) or bool(
             self.optimizer.param_groups[0].get("decoupled_weight_decay")

@@ -20,6 +20,7 @@ from glia.data.audio import AudioFolder, AudioPreparation, read_audio_folder
 from glia.data.broken_files import broken_findings, rare_class_findings
 from glia.estimators.audio_classifier import AudioClassifier
 from glia.estimators.audio_inputs import COLUMN
+from glia.estimators.large_rows import keep_for
 from glia.estimators.raw_settings import common_settings, refuse_settings
 from glia.estimators.settings import FitSettings
 
@@ -105,8 +106,9 @@ def make_audio_estimator(settings: FitSettings, task: Task, verbose: int = 0) ->
     if task not in ("binary", "multiclass"):
         raise InputError("sounds are told apart by classes", f"a task of {task}", "set the task to multiclass")
     return AudioClassifier(
-        **common_settings(settings, verbose), preparation=AudioPreparation(), augment=settings.augment,
-        class_weight=settings.class_weight, balance=settings.balance, threshold=settings.rule.value,
+        **common_settings(settings, verbose), preparation=AudioPreparation(keep=keep_for(settings)),
+        augment=settings.augment, class_weight=settings.class_weight, balance=settings.balance,
+        threshold=settings.rule.value,
     )  # fmt: skip
 
 

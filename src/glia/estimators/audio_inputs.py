@@ -16,11 +16,11 @@ from glia.core.errors import InputError
 from glia.data import Table, split_rows
 from glia.data.audio import AudioFolder, AudioPreparation, SoundRows, as_sounds, manifest_columns, read_audio_folder
 from glia.engine.augmented import AugmentedRows
-from glia.engine.rows import Rows
 from glia.estimators.by_length import by_length
 from glia.estimators.choices import Choices
 from glia.estimators.image_choices import choose_for_images
 from glia.estimators.inputs import RowsIn
+from glia.estimators.large_rows import LargeRows
 from glia.estimators.own_choices import OwnChoices
 from glia.estimators.sequence_choices import settle_sequences
 from glia.estimators.spec_augment import SpecAugment, as_spec_augment
@@ -29,7 +29,7 @@ COLUMN = "audio"
 """Name of the one column of inputs."""
 
 
-class AudioInputs(OwnChoices):
+class AudioInputs(LargeRows, OwnChoices):
     """Mix-in for estimators whose rows are sounds.
 
     Attributes
@@ -164,11 +164,11 @@ class AudioInputs(OwnChoices):
             X = X[COLUMN]
         return as_sounds(X, self.sample_rate)
 
-    def _fit_preparation(self, rows: Any, y: NDArray[Any], *, onehot: bool) -> NDArray[np.float32]:
+    def _fit_preparation(self, rows: Any, y: NDArray[Any], *, onehot: bool) -> Any:
         made: Any = self._unfitted
-        prepared: NDArray[np.float32] = made.fit_transform(rows)
+        prepared = made.fit_rows(rows, self._rows_folder())
         self.preparation_, self.layout_ = made, made.layout_
-        return prepared
+        return self._checked_rows(prepared)
 
     def _complete(self, rows: RowsIn) -> None:
         return None
@@ -183,6 +183,7 @@ class AudioInputs(OwnChoices):
     def _choose(self, params: dict[str, Any], rows: int, members: int) -> Choices:
         if len(self.layout_.shape) == 3:
             found = choose_for_images(params, rows=rows, task=self.task_, layout=self.layout_, members=members)
+            self._say_place(found)
         else:
             found = super()._choose(params, rows, members)
         self.augment_, why = as_spec_augment(params.get("augment", self.augment))
@@ -191,7 +192,7 @@ class AudioInputs(OwnChoices):
         self._settled = found
         return found
 
-    def _drawn(self, train: Rows) -> Any:
+    def _drawn(self, train: Any) -> Any:
         drawn, why = by_length(super()._drawn(train), self._settled.network, self._settled.batch_size)
         if why:
             self._settled.why["order"] = {"value": "sounds of like lengths together", "why": why}

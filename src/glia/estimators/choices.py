@@ -45,6 +45,23 @@ class Choices:
     why: dict[str, dict[str, Any]]
 
 
+def usual_optimizer(name: str = "auto", weight_decay: float = 0.02, *, table: bool = False) -> Optimizer:
+    """Return the rule that trains where nothing else is said, with another name or decay where that is given.
+
+    Parameters
+    ----------
+    name : str
+        "auto" is "adamw".
+    weight_decay : float
+    table : bool
+        Whether rows are those of a table: adamw then also learns how much each number counts.
+    """
+    own = name in ("auto", "adamw")
+    if own and table:
+        return Optimizer("adamw", weight_decay, clip_norm=0.3, feature_rate=3.0)
+    return Optimizer("adamw" if own else name, weight_decay, clip_norm=1.0)
+
+
 def bins_for(columns: int) -> int:
     """Return the bins of each number's embedding: about 256 in all, since every one costs time, but 16 to 48 each."""
     return min(48, max(16, 256 // max(columns, 1)))
@@ -147,7 +164,7 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
         why["network"] = {"value": repr(network), "why": f"{reason}, but with the {', '.join(changes)} that was given"}
     else:
         network = settle("network", own, reason)
-    rule = settle("optimizer", Optimizer("adamw", weight_decay=0.02, clip_norm=1.0), "the usual rule for tables")
+    rule = settle("optimizer", usual_optimizer(table=True), "the usual rule for tables, with a scale for each number")
     optimizer = rule if isinstance(rule, Optimizer) else Optimizer(rule)
     lr = settle("lr", 4e-3 if optimizer.name == "adamw" else None, "the usual rate of this optimizer at this width")
     if lr is not None and not (_is_number(lr) and lr > 0 and math.isfinite(lr)):

@@ -19,18 +19,18 @@ from glia.data import Column, Finding, Schema, Table
 from glia.data.broken_files import broken_findings, rare_class_findings
 from glia.data.images import ImageFolder, ImagePreparation, PictureTablePreparation, read_image_folder
 from glia.data.preparation import Preparation
-from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.backbone_folder import check_folder, picture_preparation
+from glia.estimators.choices import usual_optimizer
 from glia.estimators.image_classifier import ImageClassifier
 from glia.estimators.image_inputs import COLUMN
 from glia.estimators.image_regressor import ImageRegressor
+from glia.estimators.large_rows import keep_for
 from glia.estimators.settings import FitSettings
 from glia.nn import Backbone
 from glia.objectives import Objective
 
 FILE = "file"
 _FOR_TABLES = ("hidden", "activation", "norm", "dropout", "numeric_embedding")
-_KEEPS: dict[Any, str] = {"auto": "auto", True: "disk", False: "memory"}
 _FOR_COLUMNS = ("impute", "scale", "encode")
 _THUMBNAIL, _COMPONENTS = 16, 50
 
@@ -123,11 +123,10 @@ def make_image_estimator(settings: FitSettings, task: Task, verbose: int = 0, *,
         raise InputError("these settings are for tables", got, "leave them away; --network names a family for pictures")
     optimizer: Any = settings.optimizer
     if settings.weight_decay != "auto":
-        name = "adamw" if optimizer == "auto" else optimizer
-        optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
+        optimizer = usual_optimizer(optimizer, float(settings.weight_decay))
     preparation: Any = "auto"
     network: Any = settings.network
-    keep, side = _KEEPS[settings.stream], None if settings.image_size == "auto" else int(settings.image_size)
+    keep, side = keep_for(settings), None if settings.image_size == "auto" else int(settings.image_size)
     if settings.backbone is not None:
         check_folder(settings.backbone)
         network = Backbone(settings.backbone, tune=settings.tune)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
 
 from glia.core.errors import InputError
 from glia.core.layout import Layout
@@ -33,24 +30,19 @@ from glia.data.images import (
 from glia.data.stream import Stream
 from glia.data.stream.mapped import open_array
 from glia.engine.augmented import AugmentedRows
-from glia.engine.checkpointing import as_checkpoints
 from glia.engine.image_transforms import OfPicture
-from glia.engine.indexed_rows import IndexedRows
-from glia.engine.rows import Rows
-from glia.estimators.base import NetworkEstimator
 from glia.estimators.choices import Choices, check_members
 from glia.estimators.image_augment import Augment, as_augment
 from glia.estimators.image_choices import choose_for_images
-from glia.estimators.image_stream import block_rows, check_streamed, few_judges, small_parts
 from glia.estimators.image_table import as_table, check_pictures, is_frame, pictures_of
-from glia.estimators.rebalance import as_balance
+from glia.estimators.large_rows import LargeRows
 from glia.nn import FlipMean, PictureAndTable, as_network
 
 COLUMN = "image"
 """Name of the one column of inputs."""
 
 
-class ImageInputs(NetworkEstimator):
+class ImageInputs(LargeRows):
     """Mix-in for estimators whose rows are pictures.
 
     Attributes
@@ -193,8 +185,7 @@ class ImageInputs(NetworkEstimator):
         elif wanted in (None, "none"):
             wanted = ImagePreparation(scale="none")
         beside = isinstance(rows, PictureTable)
-        kept = as_checkpoints(getattr(self, "checkpoint", None))
-        folder = None if kept is None else kept.folder
+        folder = self._rows_folder()
         if not isinstance(wanted, (ImagePreparation, *([PictureTablePreparation] if beside else []))):
             raise InputError("preparation must be 'auto', 'none' or ImagePreparation settings", f"{wanted!r}")
         made: Any
@@ -208,36 +199,7 @@ class ImageInputs(NetworkEstimator):
         prepared = made.rows_of(rows)
         self.preparation_ = made
         self.layout_: Layout = made.layout_
-        if isinstance(prepared, PreparedPictures):
-            check_streamed(self)
-        return prepared
-
-    def _judges(self, x: Any, rows: int) -> NDArray[np.intp] | None:
-        if not isinstance(x, PreparedPictures):
-            return None
-        return few_judges(rows, math.prod(x.shape[1:]), self._seed("held"))
-
-    def _as_rows(self, x: Any, y: NDArray[Any], weight: Any) -> Any:
-        if not isinstance(x, PreparedPictures):
-            return super()._as_rows(x, y, weight)
-        none = Rows(torch.empty(0), *small_parts(y, weight)).to(self._device)
-        return IndexedRows(lambda index: x[index], none.y, none.weight, x.shape[1:], x.fingerprint)
-
-    def _outputs(self, X: Any) -> NDArray[np.float32]:
-        """Return raw network outputs for rows, (N, O); the pictures of some at a time."""
-        return np.concatenate([super(ImageInputs, self)._outputs(part) for part in self._in_parts(X)])
-
-    def _member_outputs(self, X: Any) -> NDArray[np.float32]:
-        """Return raw outputs of every member, (K, N, O); the pictures of some rows at a time."""
-        parts = [super(ImageInputs, self)._member_outputs(part) for part in self._in_parts(X)]
-        return np.concatenate(parts, axis=1)
-
-    def _in_parts(self, X: Any) -> list[Any]:
-        """Return rows in blocks that memory holds prepared."""
-        check_is_fitted(self, "network_")
-        rows = self._read_known(X)
-        most = block_rows(self.layout_.shape)
-        return [rows] if len(rows) <= most else [rows[i : i + most] for i in range(0, len(rows), most)]
+        return self._checked_rows(prepared)
 
     def _complete(self, rows: Any) -> None:
         return None
@@ -258,6 +220,7 @@ class ImageInputs(NetworkEstimator):
     def _choose(self, params: dict[str, Any], rows: int, members: int) -> Choices:
         layout = self._picture_layout
         found = choose_for_images(params, rows=rows, task=self.task_, layout=layout, members=members)
+        self._say_place(found)
         self.augment_, why = as_augment(self.augment, layout)
         if why:
             found.why["augment"] = {"value": repr(self.augment_), "why": why}
@@ -274,11 +237,7 @@ class ImageInputs(NetworkEstimator):
         return found
 
     def _drawn(self, train: Any) -> Any:
-        drawn: Any
-        if isinstance(train, IndexedRows):
-            drawn = train.evenly() if as_balance(getattr(self, "balance", "none")) == "batches" else train
-        else:
-            drawn = super()._drawn(train)
+        drawn = super()._drawn(train)
         layout = self._picture_layout
         transform, mixing = self.augment_.transform(layout), self.augment_.mixing()
         if transform is not None and layout is not self.layout_:

@@ -54,9 +54,9 @@ def _outputs(answer: Callable[[Tensor], Tensor], x: Tensor, batch: int, workers:
     Products of few rows, and the last few of many, take another path in the processor's library, which rounds
     differently: rows are padded to whole blocks of 16.
     """
-    lacking = -len(x) % _BLOCK
-    padded = torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) if lacking else x
-    parts = torch.split(padded, rows_at_once(x.shape[1:], batch))
+    parts = list(torch.split(x, rows_at_once(x.shape[1:], batch)))
+    if lacking := -len(x) % _BLOCK:
+        parts[-1] = torch.cat([parts[-1], x[:1].expand(lacking, *x.shape[1:])])
     if workers == 1 or len(parts) == 1:
         outputs = [answer(part).float().cpu() for part in parts]
     else:
@@ -64,7 +64,7 @@ def _outputs(answer: Callable[[Tensor], Tensor], x: Tensor, batch: int, workers:
     return np.asarray(torch.cat(outputs)[: len(x)].numpy(), dtype=np.float32)
 
 
-def _side_by_side(answer: Callable[[Tensor], Tensor], parts: tuple[Tensor, ...], workers: int) -> list[Tensor]:
+def _side_by_side(answer: Callable[[Tensor], Tensor], parts: list[Tensor], workers: int) -> list[Tensor]:
     """Share batches among threads: the operations of one batch are too small to be shared.
 
     torch's number of threads belongs to the thread that sets it, but is also what later threads start with.

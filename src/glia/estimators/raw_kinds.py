@@ -20,6 +20,8 @@ from glia.estimators.sequence_fit import (
     sequence_copies,
 )
 from glia.estimators.settings import FitSettings
+from glia.estimators.step_fit import make_step_estimator, step_columns
+from glia.estimators.step_table import labels_steps
 from glia.estimators.text_fit import (
     is_texts,
     make_text_estimator,
@@ -67,6 +69,11 @@ SOUNDS = RawKind("audio", "sounds", read_audio_table, make_audio_estimator, audi
 SEQUENCES = RawKind(
     "sequence", "sequences", read_sequence_table, make_sequence_estimator, sequence_copies, sequence_columns
 )
+LABELS = RawKind(
+    "sequence", "sequences with a label for every step", read_sequence_table, make_step_estimator, sequence_copies,
+    step_columns,
+)  # fmt: skip
+"""Which sequences are of this kind is known once they are read: their target differs within them."""
 TEXTS = RawKind(
     "text", "texts", read_text_table, make_text_estimator, text_copies, text_columns, ("text", "id", "group")
 )
@@ -98,4 +105,6 @@ def kind_of(schema: Schema, settings: FitSettings) -> RawKind | None:
     among other columns they are words by their weights.
     """
     known = next((kind for kind in (SOUNDS, SEQUENCES) if schema.names(kind.role)), None)
+    if known is SEQUENCES and labels_steps(schema):
+        return LABELS
     return TEXTS if known is None and (is_texts(settings) or texts_alone(schema, settings)) else known

@@ -7,7 +7,7 @@ from typing import Any
 
 from glia.core.errors import InputError
 from glia.estimators.audio_inputs import AudioInputs
-from glia.estimators.sequence_fit import sequences_from
+from glia.estimators.sequence_fit import sequences_from, unlabelled_steps
 from glia.estimators.sequence_input import SequenceInput
 
 
@@ -18,7 +18,9 @@ def reads_files(model: Any) -> bool:
 
 def unlabelled_rows(model: Any, path: str) -> Any:
     """Return the rows of a file or folder for ``model.predict_frame``."""
-    return path if isinstance(model, AudioInputs) else sequences_from(path, model.schema_, None)[0]
+    if isinstance(model, AudioInputs):
+        return path
+    return unlabelled_steps(path, model.schema_) if model._by_step else sequences_from(path, model.schema_, None)[0]
 
 
 def labelled_rows(model: Any, path: str, targets: Sequence[str]) -> tuple[Any, Any]:

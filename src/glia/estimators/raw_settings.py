@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from glia.core.errors import InputError
-from glia.engine.optimizer_settings import Optimizer
+from glia.estimators.choices import usual_optimizer
 from glia.estimators.settings import FitSettings
 from glia.objectives import Objective
 
@@ -42,8 +42,7 @@ def common_settings(settings: FitSettings, verbose: int) -> dict[str, Any]:
     """Return the arguments of an estimator that rows of all kinds share, all but ``preparation``."""
     optimizer: Any = settings.optimizer
     if settings.weight_decay != "auto":
-        name = "adamw" if optimizer == "auto" else optimizer
-        optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
+        optimizer = usual_optimizer(optimizer, float(settings.weight_decay))
     return {
         "network": settings.network, "optimizer": optimizer,
         "objective": Objective(settings.loss, l1=settings.l1, l2=settings.l2),

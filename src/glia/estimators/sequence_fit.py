@@ -18,10 +18,12 @@ from glia.core.source_kinds import looks_like_series, source_kind
 from glia.data import Column, Schema, Table, read
 from glia.data.schema import check_role
 from glia.data.series import SequencePreparation, Sequences, as_sequences, from_nested, nested_frame, sequences_of
+from glia.estimators.large_rows import keep_for
 from glia.estimators.raw_settings import common_settings, refuse_settings
 from glia.estimators.sequence_classifier import SequenceClassifier
 from glia.estimators.sequence_regressor import SequenceRegressor
 from glia.estimators.settings import FitSettings
+from glia.estimators.step_table import label_table, labels_steps, lists, ordered_steps, split_labels
 
 ORDERS = "orders the steps"
 """Why a column of times is not learned from."""
@@ -41,14 +43,14 @@ def is_sequences(settings: FitSettings, source: Any = None) -> bool:
 def read_sequence_table(settings: FitSettings, source: Any = None) -> Table:
     """Return labelled sequences as a table with a row for each.
 
+    Where the target differs within sequences, it is a label for every step: a list in each row.
+
     Raises
     ------
     InputError
-        If columns are missing, or the target is not the same in all steps of a sequence.
+        If columns are missing, or a group or weight is not the same in all steps of a sequence.
     """
     data = settings.data if source is None else source
-    if settings.stream is True:
-        raise InputError("sequences are read into memory", "stream=True", "leave it out")
     if len(settings.targets) != 1:
         raise InputError("sequences have one target", f"target={settings.target!r}", "name one column")
     if settings.id is not None:
@@ -64,6 +66,10 @@ def read_sequence_table(settings: FitSettings, source: Any = None) -> Table:
     target = settings.targets[0]
     if target in sequences.channels:
         raise InputError("the target must not be named like a channel", repr(target), "choose another --target")
+    if y.ndim == 2:
+        kept = np.concatenate([row[:n] for row, n in zip(y, sequences.lengths, strict=False)])
+        named = _channel_columns(nested_frame(sequences), sequences)
+        return label_table(sequences, pl.Series(kept), target, beside={}, columns=named, name=Path(data).name)
     frame = nested_frame(sequences).insert_column(0, pl.Series(target, y[: len(sequences)]))
     columns = (_target_column(frame, target, "stored as y"), *_channel_columns(frame, sequences))
     return Table(frame, Schema(columns, (), len(frame)), Path(data).name)
@@ -86,31 +92,56 @@ def _long(settings: FitSettings, data: Any) -> Table:
     )
     for name in kept:
         wrong = first.filter(pl.col(f"{name} differs") > 1)
-        if wrong.height:
+        if wrong.height and name != target:
             got = f"{counted(wrong.height, 'sequence')} with several, {wrong[id][0]!r} first"
-            do = "glia.SequenceLabeler labels every step" if name == target else "correct the rows"
-            raise InputError(f"all steps of a sequence must have the same {name!r}", got, do)
+            raise InputError(f"all steps of a sequence must have the same {name!r}", got, "correct the rows")
     rest = steps.drop(kept)
     words = [name for name in rest.columns if name not in (id, time) and not _is_number(rest[name])]
     if words:
         got = f"{', '.join(map(repr, words[:5]))} of type {rest[words[0]].dtype}"
         raise InputError("channels must be numbers", got, "leave them out: --drop NAME")
+    if (first[f"{target} differs"] > 1).any():
+        return _labelled(settings, steps, rest, first, data)
     sequences = sequences_of(rest, id=id, time=time)
     frame = pl.concat([first.select(id, *kept), nested_frame(sequences)], how="horizontal")
     known = frame[target].is_not_null().to_numpy()
-    columns = [Column(id, "id", str(steps[id].dtype), "tells sequences apart", 0, frame.height)]
-    columns.append(_target_column(frame, target, "of all steps of a sequence"))
-    for name, role in ((settings.group, "group"), (settings.weight, "weight")):
-        if name is not None:
-            columns.append(Column(name, check_role(role, name), str(frame[name].dtype)))
+    columns = _beside(settings, frame)
+    columns.insert(1, _target_column(frame, target, "of all steps of a sequence"))
     if time is not None:
         times = steps.group_by(id, maintain_order=True).agg(pl.col(time).min())[time]
         frame = frame.insert_column(1, times.alias(time))
         columns.insert(1, Column(time, "ignored", str(steps[time].dtype), ORDERS, 0, steps[time].n_unique()))
     schema = Schema((*columns, *_channel_columns(frame, sequences)), (), int(known.sum()))
-    return Table(
-        frame.filter(known), schema, Path(data).name if isinstance(data, (str, os.PathLike)) else "rows in memory"
-    )
+    return Table(frame.filter(known), schema, _name(data))
+
+
+def _beside(settings: FitSettings, frame: pl.DataFrame) -> list[Column]:
+    """Return the columns that say of a sequence which it is, and what group and weight it has."""
+    id = str(settings.id)
+    columns = [Column(id, "id", str(frame[id].dtype), "tells sequences apart", 0, frame.height)]
+    for name, role in ((settings.group, "group"), (settings.weight, "weight")):
+        if name is not None:
+            columns.append(Column(name, check_role(role, name), str(frame[name].dtype)))
+    return columns
+
+
+def _name(data: Any) -> str:
+    return Path(data).name if isinstance(data, (str, os.PathLike)) else "rows in memory"
+
+
+def _labelled(settings: FitSettings, steps: pl.DataFrame, rest: pl.DataFrame, first: pl.DataFrame, data: Any) -> Table:
+    """Return a table of sequences with a label for every step, and the time of every step where times are known."""
+    id, time, target = str(settings.id), settings.time, settings.targets[0]
+    channels = [name for name in rest.columns if name not in (id, time)]
+    sequences, order = ordered_steps(rest, id=id, time=time, channels=channels)
+    columns = _beside(settings, first)
+    beside = {name: first[name] for name in (column.name for column in columns)}
+    if time is not None:
+        beside[time] = lists(steps[time].gather(order), sequences.lengths)
+        columns.append(Column(time, "ignored", str(steps[time].dtype), ORDERS, 0, steps[time].n_unique()))
+    columns += _channel_columns(nested_frame(sequences), sequences)
+    labels = steps[target].gather(order)
+    return label_table(sequences, labels, target, beside=beside, columns=columns, name=_name(data))
 
 
 def _is_number(column: pl.Series) -> bool:
@@ -147,7 +178,9 @@ def _shortened(sequences: Sequences, limit: int | None) -> Sequences:
 
 
 def arrays_of(path: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return what a file of arrays holds: series (N, T) or (N, T, C), and their targets (N,) where they are there.
+    """Return what a file of arrays holds: series (N, T) or (N, T, C), and their targets where they are there.
+
+    Targets are (N,), or (N, T): a label for every step.
 
     Raises
     ------
@@ -174,14 +207,17 @@ def arrays_of(path: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
         raise InputError(
             "a file of arrays must hold X, (N, T) or (N, T, C)", f"{name} without it", "np.savez(f, X=X, y=y)"
         )
-    y = found.get("y")
-    if y is not None and y.shape != (len(found["X"]),):
-        raise InputError("y must have one value for each sequence", f"shape {y.shape} for {len(found['X'])}")
-    return found["X"], y
+    X, y = found["X"], found.get("y")
+    if y is not None and y.shape not in ((len(X),), X.shape[:2]):
+        must = "y must have one value for each sequence, or one for each of its steps"
+        raise InputError(must, f"shape {y.shape} for X of shape {X.shape}")
+    return X, y
 
 
 def sequences_from(path: Any, schema: Schema | None, target: str | None) -> tuple[Any, Any]:
     """Return the sequences of a file as a fitted model takes them, and their targets or ``None``.
+
+    Targets of a model that labels steps are an array (N,) of arrays (T,); None stands for a missing one.
 
     Parameters
     ----------
@@ -198,21 +234,64 @@ def sequences_from(path: Any, schema: Schema | None, target: str | None) -> tupl
     """
     ids = () if schema is None else schema.names("id")
     if schema is None or not ids:
-        values, y = arrays_of(path)
-        return as_sequences(values), y
-    steps = _steps(path, [])
-    time = next((c.name for c in schema.columns if c.reason == ORDERS), None)
+        return _from_arrays(path, schema)
+    steps, sequences, order = _known_steps(path, schema)
+    if target is None or target not in steps.columns:
+        return sequences, None
+    if labels_steps(schema):
+        return sequences, split_labels(steps[target].gather(order), sequences.lengths)
+    first = steps.group_by(ids[0], maintain_order=True).agg(pl.col(target).drop_nulls().first())[target]
+    return sequences, first
+
+
+def _known_steps(path: Any, schema: Schema) -> tuple[pl.DataFrame, Sequences, NDArray[np.intp]]:
+    """Return the rows of a long table, the sequences of the fitted channels, and of each step its row."""
+    steps, time, id = _steps(path, []), time_of(schema), schema.names("id")[0]
     channels = list(schema.names("sequence"))
-    for name in (*ids, *([] if time is None else [time]), *channels):
+    for name in (id, *([] if time is None else [time]), *channels):
         if name not in steps.columns:
             raise InputError(
                 "the rows must have the columns that were fitted", f"no {name!r}", near(name, steps.columns)
             )
-    sequences = sequences_of(steps, id=ids[0], time=time, channels=channels)
-    if target is None or target not in steps.columns:
+    return steps, *ordered_steps(steps, id=id, time=time, channels=channels)
+
+
+def unlabelled_steps(path: Any, schema: Schema | None) -> Any:
+    """Return the sequences of a file for a model that labels their steps: with their id and their times, if there.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold what the model was fitted to.
+    """
+    if schema is None or not schema.names("id"):
+        return _from_arrays(path, schema, answers=False)[0]
+    steps, sequences, order = _known_steps(path, schema)
+    id, time = schema.names("id")[0], time_of(schema)
+    frame = nested_frame(sequences).insert_column(0, pl.Series(id, list(sequences.ids), dtype=steps[id].dtype))
+    if time is not None:
+        frame = frame.insert_column(1, lists(steps[time].gather(order), sequences.lengths).alias(time))
+    return Table(frame, Schema(tuple(column for column in schema.columns if column.name in frame.columns)), str(path))
+
+
+def time_of(schema: Schema) -> str | None:
+    """Return the column by which steps are ordered, where there is one."""
+    return next((column.name for column in schema.columns if column.reason == ORDERS), None)
+
+
+def _from_arrays(path: Any, schema: Schema | None, *, answers: bool = True) -> tuple[Sequences, Any]:
+    values, y = arrays_of(path)
+    sequences = as_sequences(values)
+    if not answers:
         return sequences, None
-    first = steps.group_by(ids[0], maintain_order=True).agg(pl.col(target).drop_nulls().first())[target]
-    return sequences, first
+    each = labels_steps(schema)
+    if y is not None and (y.ndim == 2) != each:
+        must = "y must hold one label for each step" if each else "y must hold one value for each sequence"
+        raise InputError(must, f"shape {y.shape} in {str(path)!r}", "hand in what the model was fitted to")
+    if y is None or not each:
+        return sequences, y
+    kept = np.concatenate([row[:n] for row, n in zip(y, sequences.lengths, strict=True)])
+    return sequences, split_labels(pl.Series(kept), sequences.lengths)
 
 
 def make_sequence_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
@@ -227,7 +306,8 @@ def make_sequence_estimator(settings: FitSettings, task: Task, verbose: int = 0)
     if settings.scale not in ("auto", "standard", "per_series", "none"):
         raise InputError("sequences are scaled standard, per_series or not", f"scale={settings.scale!r}", "")
     scale = "standard" if settings.scale == "auto" else settings.scale
-    common = {**common_settings(settings, verbose), "preparation": SequencePreparation(scale=scale)}
+    preparation = SequencePreparation(scale=scale, keep=keep_for(settings))
+    common = {**common_settings(settings, verbose), "preparation": preparation}
     if task == "regression":
         return SequenceRegressor(**common)
     return SequenceClassifier(

@@ -11,16 +11,16 @@ from sklearn.base import clone
 
 from glia.core.errors import InputError
 from glia.data import Table
-from glia.data.series import SequencePreparation, Sequences, as_sequences, from_nested
-from glia.engine.rows import Rows
+from glia.data.series import SequencePreparation, Sequences, from_nested
+from glia.data.series.sequence_rows import MappedSequences, SequenceRows, sequences_in
 from glia.estimators.by_length import by_length
 from glia.estimators.choices import Choices
-from glia.estimators.inputs import RowsIn
+from glia.estimators.large_rows import LargeRows
 from glia.estimators.own_choices import OwnChoices
 from glia.estimators.sequence_choices import settle_sequences
 
 
-class SequenceInput(OwnChoices):
+class SequenceInput(LargeRows, OwnChoices):
     """Base of the estimators of sequences: they take what ``glia.data.series.as_sequences`` takes.
 
     Inside, sequences are an array (N, T, C + 1) with the mask as last channel; see ``SequencePreparation``.
@@ -40,8 +40,8 @@ class SequenceInput(OwnChoices):
         found: Any = self.preparation_
         return found  # type: ignore[no-any-return]
 
-    def _read_new(self, X: Any) -> RowsIn:
-        sequences = rows_of(X)
+    def _read_new(self, X: Any) -> Any:
+        sequences = found_sequences(X)
         wanted = self.preparation
         if isinstance(wanted, str) or wanted is None:
             if wanted != "auto":
@@ -53,29 +53,32 @@ class SequenceInput(OwnChoices):
         self._unfitted: SequencePreparation = clone(wanted)
         self._from_table = isinstance(X, Table)
         self.schema_ = X.schema if isinstance(X, Table) else None
-        self.n_features_in_ = sequences.values.shape[1]
-        self._channels = sequences.channels
+        self.n_features_in_ = len(sequences.channels)
         return self._dense(sequences, self._unfitted.steps_for(sequences))
 
-    def _read_known(self, X: Any) -> RowsIn:
-        sequences = rows_of(X)
+    def _read_known(self, X: Any) -> Any:
+        if isinstance(X, SequenceRows):
+            return X
+        sequences = found_sequences(X)
         if not hasattr(self, "preparation_"):  # validation sequences, read before the fit
-            if sequences.values.shape[1] != self.n_features_in_:
-                got = f"{sequences.values.shape[1]} channels instead of {self.n_features_in_}"
+            if len(sequences.channels) != self.n_features_in_:
+                got = f"{len(sequences.channels)} channels instead of {self.n_features_in_}"
                 raise InputError("sequences must have the channels that are fitted", got)
             return self._dense(sequences, int(sequences.lengths.max()))
         return self._dense(self._sequences.check(sequences), self._sequences.length_)
 
-    def _dense(self, sequences: Sequences, steps: int) -> NDArray[np.float64]:
-        return sequences.dense(steps)
+    def _dense(self, sequences: Sequences | MappedSequences, steps: int) -> SequenceRows:
+        """Return sequences as rows; nothing is laid out yet."""
+        return SequenceRows(sequences, steps)
 
-    def _fit_preparation(self, rows: RowsIn, y: NDArray[Any], *, onehot: bool) -> NDArray[np.float32]:
-        made: Any = self._unfitted.fit_dense(np.asarray(rows), self._channels)
+    def _fit_preparation(self, rows: Any, y: NDArray[Any], *, onehot: bool) -> Any:
+        made: Any = self._unfitted
+        prepared = made.fit_rows(rows, self._rows_folder())
         self.preparation_, self.layout_ = made, made.layout_
-        return made.transform_dense(np.asarray(rows))  # type: ignore[no-any-return]
+        return self._checked_rows(prepared)
 
-    def _transform(self, rows: RowsIn) -> NDArray[np.float32]:
-        return self._sequences.transform_dense(fitted_length(np.asarray(rows), self._sequences.length_))
+    def _transform(self, rows: Any) -> NDArray[np.float32]:
+        return self._sequences.transform_rows(rows)
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None
@@ -102,6 +105,7 @@ class SequenceInput(OwnChoices):
         """
         if not self.warm_start and hasattr(self, "preparation_"):
             del self.preparation_  # validation sequences belong to the fit that is to come
+        X = X if isinstance(X, (Table, pl.DataFrame)) else found_sequences(X)  # what is on disk stays there
         return super().fit(X, y, sample_weight, validation=validation)
 
     def _settle(self, params: dict[str, Any], rows: int) -> dict[str, Any]:
@@ -114,7 +118,7 @@ class SequenceInput(OwnChoices):
         self._settled = super()._choose(params, rows, members)
         return self._settled
 
-    def _drawn(self, train: Rows) -> Rows:
+    def _drawn(self, train: Any) -> Any:
         drawn, why = by_length(super()._drawn(train), self._settled.network, self._settled.batch_size)
         if why:
             self._settled.why["order"] = {"value": "rows of like lengths together", "why": why}
@@ -127,11 +131,17 @@ class SequenceInput(OwnChoices):
         return tags
 
 
-def rows_of(X: Any) -> Sequences:
-    """Return sequences: what ``as_sequences`` takes, and tables with a list of numbers per row and channel."""
+def found_sequences(X: Any) -> Sequences | MappedSequences:
+    """Return sequences: what ``sequences_in`` takes, and tables with a list of numbers per row and channel."""
     if isinstance(X, Table):
         return from_nested(X.frame.select(X.schema.names("sequence")))
-    return from_nested(X) if isinstance(X, pl.DataFrame) else as_sequences(X)
+    return from_nested(X) if isinstance(X, pl.DataFrame) else sequences_in(X)
+
+
+def rows_of(X: Any) -> Sequences:
+    """Return what ``found_sequences`` does, in memory."""
+    found = found_sequences(X)
+    return found.read() if isinstance(found, MappedSequences) else found
 
 
 def with_ids(frame: pl.DataFrame, X: Any) -> pl.DataFrame:
@@ -142,17 +152,3 @@ def with_ids(frame: pl.DataFrame, X: Any) -> pl.DataFrame:
     if not names or names[0] in frame.columns:
         return frame
     return frame.insert_column(0, X.frame[names[0]])
-
-
-def fitted_length(dense: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
-    """Return sequences (N, T, C + 1) with the mask last as (N, steps, C + 1): padded, or their last steps."""
-    if dense.shape[1] == steps:
-        return dense
-    lengths = (dense[..., -1] > 0.5).sum(axis=1)
-    kept = np.minimum(lengths, steps)
-    out = np.zeros((len(dense), steps, dense.shape[2]))
-    where = np.arange(steps)[None, :] < kept[:, None]
-    source = (lengths - kept)[:, None] + np.arange(steps)[None, :]
-    rows = np.broadcast_to(np.arange(len(dense))[:, None], where.shape)
-    out[where] = dense[rows[where], source[where]]
-    return out

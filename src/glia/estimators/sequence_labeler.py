@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from glia.core.errors import InputError
-from glia.data.series import LONGEST, Sequences, as_sequences
+from glia.data import Stream, Table
+from glia.data.series import LONGEST, Sequences, nested_frame
 from glia.estimators.rare_classes import ENOUGH, USUAL_SPREAD
-from glia.estimators.sequence_input import SequenceInput
+from glia.estimators.sequence_input import SequenceInput, found_sequences, rows_of
 from glia.estimators.step_labels import (
     NOTHING,
     StepCodes,
@@ -26,10 +27,13 @@ from glia.estimators.step_labels import (
     label_codes,
     read_labels,
 )
+from glia.estimators.step_names import step_names
+from glia.estimators.step_scores import evaluate_steps
+from glia.estimators.step_windows import cut_evenly, windows_of
 from glia.estimators.targets import ClassTarget
 from glia.nn import as_network
 from glia.nn.sequence_network import SequenceSpec
-from glia.objectives import EvaluationResult, evaluate, fit_temperature
+from glia.objectives import EvaluationResult, fit_temperature
 from glia.objectives.penalties import Penalties
 
 Floats = NDArray[np.float64]
@@ -44,7 +48,8 @@ class SequenceLabeler(SequenceInput):
         As in ``SequenceClassifier``; families of Glia's get a head for steps. Your own module returns (B, T·K): K
         scores for each step, one (the log odds) for two classes.
     preparation : "auto" or SequencePreparation
-        No sequence may have more steps than it keeps.
+        Where its length is "auto", longer sequences than 2,048 steps are learned from in parts; else none may have more
+        steps than it keeps. Predicted are sequences of any length, in windows that overlap by half.
     optimizer, lr, schedule, batch_size, epochs, early_stopping, validation_fraction, effort, precision
         As in ``Classifier``.
     device, random_state, verbose, warm_start, checkpoint
@@ -117,7 +122,10 @@ class SequenceLabeler(SequenceInput):
         self, X: Any, y: Any = None, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None
     ) -> Any:
         """Fit to sequences and the labels of their steps: see ``SequenceInput.fit``."""
-        self._step_classes = self.classes_ if self.warm_start and hasattr(self, "network_") else None
+        warm = self.warm_start and hasattr(self, "network_")
+        self._step_classes = self.classes_ if warm else None
+        if not warm and getattr(self.preparation, "max_length", "auto") == "auto":
+            X, y, sample_weight = _in_parts(X, y, sample_weight)
         return super().fit(X, y, sample_weight, validation=validation)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
@@ -130,8 +138,10 @@ class SequenceLabeler(SequenceInput):
 
     def predict_proba(self, X: Any) -> list[Floats]:
         """Return probabilities of the classes at every step: one array (T, K) a sequence."""
-        sequences = as_sequences(X)
-        flat = self._probabilities(self._outputs(sequences), sequences.lengths)
+        sequences = rows_of(X)
+        check_is_fitted(self, "network_")
+        cut = windows_of(sequences, self.layout_.shape[0])
+        flat = self._probabilities(self._outputs(cut.sequences), cut.sequences.lengths)[cut.kept]
         return np.split(flat, np.cumsum(sequences.lengths)[:-1])
 
     def predict(self, X: Any) -> list[NDArray[Any]]:
@@ -139,37 +149,30 @@ class SequenceLabeler(SequenceInput):
         return [self.classes_[part.argmax(axis=1)] for part in self.predict_proba(X)]
 
     def predict_frame(self, X: Any) -> pl.DataFrame:
-        """Return a frame of all steps: ``sequence``, ``step``, ``prediction`` and ``probability_<class>``."""
-        sequences = as_sequences(X)
-        parts = self.predict_proba(sequences)
-        flat = np.concatenate(parts)
-        names = sequences.ids or tuple(range(len(sequences)))
-        columns: dict[str, Any] = {
-            "sequence": [names[i] for i in np.repeat(np.arange(len(sequences)), sequences.lengths)],
-            "step": np.concatenate([np.arange(n) for n in sequences.lengths]),
-            "prediction": self.classes_[flat.argmax(axis=1)].tolist(),
-        }
-        return pl.DataFrame(columns | {f"probability_{c}": flat[:, i] for i, c in enumerate(self.classes_.tolist())})
+        """Return a frame of all steps: ``sequence``, ``step``, ``prediction`` and ``probability_<class>``.
+
+        Of a table, columns named as its id and its times take the place of the first two.
+        """
+        sequences = rows_of(X)
+        flat = np.concatenate(self.predict_proba(sequences))
+        told: dict[str, Any] = {"prediction": self.classes_[flat.argmax(axis=1)].tolist()}
+        told |= {f"probability_{c}": flat[:, i] for i, c in enumerate(self.classes_.tolist())}
+        return step_names(X, sequences).with_columns(**{name: pl.Series(values) for name, values in told.items()})
 
     def evaluate(self, X: Any, y: Any, *, n_boot: int = 500) -> EvaluationResult:
-        """Score the labelled steps of all sequences, each metric with a bootstrap interval over steps."""
-        sequences = as_sequences(X)
+        """Score the labelled steps of all sequences, each metric with an interval from resampling whole sequences."""
+        sequences = rows_of(X)
         truth = np.concatenate(read_labels(y, sequences.lengths))
         probability = np.concatenate(self.predict_proba(sequences))
         there = known_labels(truth)
         if not there.any():
             raise InputError("some step must have a label", "none")
         decided = self.classes_[probability.argmax(axis=1)]
-        found = evaluate(
-            self.task_,
-            np.array(truth[there].tolist()),
-            decided[there],
-            probability[there],
-            classes=self.classes_,
-            n_boot=n_boot,
+        row = np.repeat(np.arange(len(sequences)), sequences.lengths)
+        labels = np.array(truth[there].tolist())
+        return evaluate_steps(
+            self.task_, labels, decided[there], probability[there], row[there], classes=self.classes_, n_boot=n_boot
         )
-        caution = "Intervals take steps as independent; within a sequence they hardly are, so that they are too narrow."
-        return replace(found, caution=caution)
 
     def _probabilities(self, outputs: NDArray[np.float32], lengths: NDArray[np.intp]) -> Floats:
         """Return probabilities of all real steps, one after the other, (S, K)."""
@@ -180,14 +183,14 @@ class SequenceLabeler(SequenceInput):
             scores = torch.cat([torch.zeros_like(scores), scores], 1)
         return np.asarray(torch.softmax(scores, 1).numpy())
 
-    def _dense(self, sequences: Sequences, steps: int) -> NDArray[np.float64]:
+    def _dense(self, sequences: Any, steps: int) -> Any:
         most = int(sequences.lengths.max())
         if most > steps:
             bound = f" ({LONGEST} unless it is set)" if steps == LONGEST else ""
             do = f"cut it into parts, or fit with SequencePreparation(max_length={most})"
             raise InputError(f"a sequence to label must have at most {steps} steps{bound}", f"{most}", do)
         self._lengths, self._steps = sequences.lengths, steps
-        return sequences.dense(steps)
+        return super()._dense(sequences, steps)
 
     def _check_y(self, y: Any) -> NDArray[Any]:
         steps = self._sequences.length_ if hasattr(self, "preparation_") else self._steps
@@ -231,3 +234,15 @@ class SequenceLabeler(SequenceInput):
         if there.sum() >= ENOUGH:
             task: Any = self.task_
             self.temperature_ = fit_temperature(scores, held[1][there], task, spread=USUAL_SPREAD)
+
+
+def _in_parts(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Return sequences that are too long to be read at once, their labels and weights in parts; others as they are."""
+    if isinstance(X, Stream):
+        return X, y, sample_weight
+    sequences = found_sequences(X)
+    if not isinstance(sequences, Sequences) or sequences.lengths.max() <= LONGEST:
+        return X, y, sample_weight
+    cut, labels, row = cut_evenly(sequences, read_labels(y, sequences.lengths), LONGEST)
+    weight = None if sample_weight is None else np.asarray(sample_weight)[row]
+    return (Table(nested_frame(cut), X.schema, X.name) if isinstance(X, Table) else cut), labels, weight

@@ -18,16 +18,17 @@ from glia.data import Schema, Split, Table, check_target, infer_task, read, spli
 from glia.data.preparation import Preparation
 from glia.data.stream import Stream
 from glia.engine.checkpointing import Checkpoints
-from glia.engine.optimizer_settings import Optimizer
-from glia.estimators.choices import choose_members
+from glia.estimators.choices import choose_members, usual_optimizer
 from glia.estimators.classifier import Classifier
 from glia.estimators.image_fit import copies, make_image_estimator, read_image_table
 from glia.estimators.image_table import with_readable_pictures
-from glia.estimators.raw_kinds import SEQUENCES, TEXTS, RawKind, kind_of, raw_kind
+from glia.estimators.raw_kinds import LABELS, SEQUENCES, TEXTS, RawKind, kind_of, raw_kind
 from glia.estimators.raw_settings import named_roles
 from glia.estimators.regressor import Regressor
 from glia.estimators.seen_classes import check_seen
 from glia.estimators.settings import FitSettings
+from glia.estimators.step_fit import check_seen_steps
+from glia.estimators.step_table import labels_steps, rarest_labels, step_targets
 from glia.estimators.stream_table import stream_of
 from glia.nn import networks
 from glia.objectives import Objective
@@ -45,7 +46,7 @@ class TableFit:
     split : Split
         Which of them are for training, validation and test.
     y : ndarray (N,) or (N, T)
-        Targets of all rows.
+        Targets of all rows; where steps have labels, an array of them for each row.
     weight : ndarray (N,) or None
     task : Task
     timings : dict
@@ -134,11 +135,12 @@ def fit_table(
         why = "; ".join(f"{column.name}: {column.reason}" for column in table.schema.columns[:6])
         raise InputError("at least one column must be usable", why, "see glia describe, and set --role")
     if len(table) < 10:
-        raise InputError(
-            "a fit needs at least 10 rows with a target", f"{len(table)} in {table.name}", "give more rows"
-        )
+        noun, do = ("rows with a target", "give more rows") if raw is not LABELS else (
+            "sequences with labels", "give more, or cut long ones into parts that have ids of their own")  # fmt: skip
+        raise InputError(f"a fit needs at least 10 {noun}", f"{len(table)} in {table.name}", do)
     weight = None if settings.weight is None else weights(table.frame[settings.weight])
-    split = stream.survey().split if stream is not None else _split(divided, table, y, task, method)
+    strata = rarest_labels(y) if raw is LABELS else y
+    split = stream.survey().split if stream is not None else _split(divided, table, strata, task, method)
     if folder or raw is not None:
         twice = copies if raw is None else raw.copies
         split = replace(split, duplicates=twice(table, split.train, split.valid, split.test))
@@ -147,7 +149,9 @@ def fit_table(
     estimator = make(table.schema, settings, task, verbose).set_params(checkpoint=checkpoint)
     if stream is None and not pictures and raw is None and method == "random":
         split = folded(split, estimator)
-    if stream is None:
+    if raw is LABELS:
+        check_seen_steps(split, y, task)
+    elif stream is None:
         check_seen(split, y, task)
     streamed = None if stream is None else int(stream.survey().counts.sum())
     found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed, raw)
@@ -287,13 +291,15 @@ def split_method(settings: FitSettings) -> Literal["random", "group", "time"]:
 
 
 def targets(table: Table, settings: FitSettings) -> tuple[NDArray[Any], Task]:
-    """Return targets (N,) or (N, T) and the task.
+    """Return targets (N,) or (N, T) and the task; of steps with labels an array (N,) of arrays (T,).
 
     Raises
     ------
     InputError
         If a target cannot be learned from, or several do not go together.
     """
+    if labels_steps(table.schema):
+        return step_targets(table, settings)
     names = settings.targets
     wanted = None if settings.task == "auto" else settings.task
     kinds = {name: wanted or infer_task(table.frame[name]) for name in names}
@@ -345,8 +351,7 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
         preparation = Preparation(**prepare, numeric_bins=32 if embedded else 0)
     optimizer: Any = settings.optimizer
     if settings.weight_decay != "auto":
-        name = "adamw" if settings.optimizer == "auto" else settings.optimizer
-        optimizer = Optimizer(name, weight_decay=float(settings.weight_decay), clip_norm=1.0)
+        optimizer = usual_optimizer(settings.optimizer, float(settings.weight_decay), table=True)
     common = {
         "network": network, "preparation": preparation, "optimizer": optimizer,
         "objective": Objective(settings.loss, l1=settings.l1, l2=settings.l2),

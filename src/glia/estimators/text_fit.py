@@ -16,6 +16,7 @@ from glia.data import Finding, Schema, Table, read
 from glia.data.findings import arrange
 from glia.data.texts import TextPreparation
 from glia.estimators.backbone_folder import backbone_reads, check_folder
+from glia.estimators.large_rows import keep_for
 from glia.estimators.raw_settings import common_settings, named_roles, refuse_settings, table_settings
 from glia.estimators.settings import FitSettings
 from glia.estimators.text_classifier import TextClassifier
@@ -50,8 +51,6 @@ def read_text_table(settings: FitSettings, source: Any = None) -> Table:
     """
     if settings.backbone is not None:
         check_folder(settings.backbone)
-    if settings.stream is True:
-        raise InputError("texts are read into memory", "stream=True", "leave it out")
     table = read(
         settings.data if source is None else source,
         target=settings.target,
@@ -117,7 +116,8 @@ def make_text_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> 
     """
     refuse_settings(settings, "texts")
     length: Any = settings.text_length
-    common = {**common_settings(settings, verbose), "preparation": TextPreparation(max_length=length)}
+    preparation = TextPreparation(max_length=length, keep=keep_for(settings))
+    common = {**common_settings(settings, verbose), "preparation": preparation}
     if settings.backbone is not None:
         common["network"] = Backbone(settings.backbone, tune=settings.tune)
     if task == "regression":

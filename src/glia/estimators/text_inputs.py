@@ -14,12 +14,13 @@ from glia.data.stream import Stream
 from glia.data.texts import TextPreparation, as_texts
 from glia.data.texts.rows import COLUMN, text_column
 from glia.estimators.inputs import RowsIn
+from glia.estimators.large_rows import LargeRows
 from glia.estimators.own_choices import OwnChoices
 from glia.estimators.text_choices import settle_texts
 from glia.nn import Backbone
 
 
-class TextInputs(OwnChoices):
+class TextInputs(LargeRows, OwnChoices):
     """Base of estimators of texts: they take what ``glia.data.texts.as_texts`` takes.
 
     Inside, texts are an array (N, T, 2) of token numbers and mask; see ``TextPreparation``.
@@ -74,7 +75,7 @@ class TextInputs(OwnChoices):
         named = getattr(self, "feature_names_in_", None)
         return as_texts(X, None if named is None else str(named[0]))
 
-    def _fit_preparation(self, rows: RowsIn, y: NDArray[Any], *, onehot: bool) -> NDArray[Any]:
+    def _fit_preparation(self, rows: RowsIn, y: NDArray[Any], *, onehot: bool) -> Any:
         wanted = self.preparation
         if isinstance(wanted, str) and wanted == "auto":
             wanted = TextPreparation()
@@ -85,9 +86,10 @@ class TextInputs(OwnChoices):
         network = self.network
         if wanted.tokenizer == "auto" and isinstance(network, Backbone) and network.folder is not None:
             made.set_params(tokenizer=network.folder, hub=network.hub)
-        kept: Any = made.fit(rows)
+        kept: Any = made
+        prepared = kept.fit_rows(rows, self._rows_folder())
         self.preparation_, self.layout_ = kept, made.layout_
-        return self._transform(rows)
+        return self._checked_rows(prepared)
 
     def _complete(self, rows: RowsIn) -> None:
         return None

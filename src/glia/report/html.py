@@ -18,6 +18,7 @@ from glia.report.figures import (
     models_charts,
 )
 from glia.report.page import Section, fill
+from glia.report.step_figures import step_charts
 from glia.report.verdict import advice, key_figures, outcome, remarks, verdict
 from glia.report.word_explanation import words_section
 
@@ -53,7 +54,7 @@ def render(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
         warnings=_warnings(data, epochs),
         models=models_charts(data),
         scores=_scores(data),
-        mistakes=mistakes_charts(data),
+        mistakes=[*mistakes_charts(data), *step_charts(data)],
         groups=groups_chart(data),
         hardest=_hardest(data),
         calibration=calibration_chart(data),

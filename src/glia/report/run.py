@@ -29,7 +29,7 @@ from glia.engine.intervals import Every, read_interval
 from glia.estimators.baselines import Baseline, fit_baselines
 from glia.estimators.image_fit import FILE, beside_classic_columns
 from glia.estimators.persist import save
-from glia.estimators.raw_kinds import TEXTS
+from glia.estimators.raw_kinds import LABELS, TEXTS
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import TableFit, fit_table
 from glia.explain.checks import quick_check
@@ -42,9 +42,11 @@ from glia.report.effects import leading_effects
 from glia.report.evidence import curves, data_profile, decided, hardest_rows, weak_groups
 from glia.report.explanation import explanation_record
 from glia.report.html import render
+from glia.report.metric_record import metric_data, resamples
 from glia.report.network_record import network_record
 from glia.report.pictures import with_pictures
 from glia.report.run_folder import OUTPUTS, RunFolder
+from glia.report.step_run import step_record
 from glia.report.verdict import verdict
 from glia.report.word_explanation import words_of
 
@@ -52,7 +54,6 @@ _PACKAGES = ("torch", "numpy", "scikit-learn", "polars")
 _IMPORTANCE_ROWS = 2000
 _PICTURE_ROWS = 400  # pictures are decoded again for every shuffled column
 _BACKGROUND_ROWS = 1000
-_BOOTSTRAP_VALUES = 50_000_000  # resampled rows per model: bounds the time for large test parts
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,11 @@ def build_record(
     record = _facts(fitted, settings, command)
     if len(fitted.split.test) == 0:
         raise InputError("a run needs test rows", "none", "make test_fraction larger")
+    if fitted.kind is LABELS:
+        return _told(record | step_record(fitted, settings, record, say))
     rows, y = fitted.part("test")
     estimator, task = fitted.estimator, fitted.task
-    n_boot = _resamples(settings.bootstrap, len(y))
+    n_boot = resamples(settings.bootstrap, len(y))
     weight = None if fitted.weight is None else fitted.weight[fitted.split.test]
     probability = None if task == "regression" else estimator.predict_proba(rows)
     prediction = estimator.predict(rows) if probability is None else estimator.decide(probability)
@@ -154,7 +157,7 @@ def build_record(
     say(f"judging on {len(y):,} test rows")
     classes = None if task in ("regression", "multilabel") else estimator.classes_
     scores = evaluate(task, y, prediction, probability, weight, classes=classes, n_boot=max(n_boot, 1))
-    record["metrics"] = {"test": _metric_data(scores, bool(n_boot))}
+    record["metrics"] = {"test": metric_data(scores, bool(n_boot))}
     if probability is not None:
         record |= decided(estimator, y, prediction, weight)
     if settings.baselines:
@@ -166,6 +169,11 @@ def build_record(
     say("looking inside")
     record |= _inside(fitted, settings, network, rows, y)
     record["timings"]["evidence"] = time.perf_counter() - start
+    return _told(record)
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as plain JSON data, with its verdict."""
     plain: dict[str, Any] = jsonable(record)
     plain["verdict"] = verdict(plain)
     return plain
@@ -254,7 +262,7 @@ def _against_classic(
         for b in found
     ]
     listed = [
-        {"name": b.name, "metrics": _metric_data(s, bool(n_boot)), "seconds": b.seconds, "note": b.note}
+        {"name": b.name, "metrics": metric_data(s, bool(n_boot)), "seconds": b.seconds, "note": b.note}
         for b, s in scored
     ]
     metric = primary_metric(task)
@@ -357,7 +365,7 @@ def _calibration(estimator: Any, rows: Any, y: NDArray[Any], probability: NDArra
             {"low": b.low, "high": b.high, "confidence": b.claimed, "frequency": b.observed, "count": b.count}
             for b in table.bins
         ],
-        **{name: _metric_data(result, True).get(score.name) for name, result in figures.items()},
+        **{name: metric_data(result, True).get(score.name) for name, result in figures.items()},
     }
 
 
@@ -427,16 +435,6 @@ def _area(truth: NDArray[Any], score: NDArray[Any]) -> float:
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return float((ranks[positive].sum() - above * (above + 1) / 2) / (above * below))
-
-
-def _resamples(wanted: int, rows: int) -> int:
-    return min(wanted, max(50, _BOOTSTRAP_VALUES // max(rows, 1))) if wanted else 0
-
-
-def _metric_data(result: EvaluationResult, intervals: bool) -> dict[str, dict[str, float]]:
-    if not intervals:
-        return {name: {"value": one.value} for name, one in result.metrics.items()}
-    return {name: {"value": m.value, "low": m.low, "high": m.high} for name, m in result.metrics.items()}
 
 
 def _write(folder: Path, fitted: TableFit, settings: FitSettings, record: dict[str, Any]) -> dict[str, Path]:

@@ -41,6 +41,8 @@ class Strip:
         "step" or "second".
     output, said, truth : str
         What is explained, what is predicted, and what is right, where it is known.
+    asked : float, optional
+        Of which step the answer is, where every step has one.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Strip:
     output: str
     said: str
     truth: str = ""
+    asked: float | None = None
 
     @property
     def strongest(self) -> tuple[float, float, str]:
@@ -68,18 +71,23 @@ class Strip:
         """Return the strip as a chart."""
         start, end, channel = self.strongest
         place = f"steps {start:,.0f} to {end:,.0f}" if self.unit == "step" else f"{start:.2f} to {end:.2f} s"
+        if self.unit == "step" and end == start:
+            place = f"step {start:,.0f}"
         where = place if len(self.channels) == 1 else f"{place} of {channel}"
+        where += " counts most" if place.startswith("step ") else " count most"
         right = f", in truth {self.truth}" if self.truth and not self.said.startswith(self.truth) else ""
-        title = f"{words.shorten(self.name, 40)}, {self.said}{right}: {where} count most"
+        title = f"{words.shorten(self.name, 40)}, {self.said}{right}: {where}"
         cells = [
             Cell(self.edges[i], self.edges[i + 1], j, float(share))
             for i, line in enumerate(self.shares) for j, share in enumerate(line)
         ]  # fmt: skip
         note = f"Explained: {self.output}. " if self.output else ""
+        note += "" if self.asked is None else "Dashed: the step whose label is explained. "
         return heat_strip_chart(
             key, title, self.drawn, cells, self.channels, x_label="step" if self.unit == "step" else "seconds",
             y_label=self.label,
             note=f"{note}Orange speaks for it, blue against it.",
+            mark=None if self.asked is None else self.asked + 0.5,
         )  # fmt: skip
 
 
@@ -104,7 +112,7 @@ def render_strips(
     ----------
     strips : sequence of Strip
     about : mapping
-        As ``render_heat_page`` takes it; ``noun`` is what is explained.
+        As ``render_heat_page`` takes it; ``noun`` is what is explained, ``remark`` what else is to be known.
     removal : RemovalResult, optional
         What happens where stretches are taken out.
     inside : sequence of Chart
@@ -113,7 +121,7 @@ def render_strips(
     return render_heat_page(
         about, removal, noun=str(about["noun"]),
         lead="Above what the network was given, below what each stretch of each channel adds: orange speaks for the "
-        "answer that is named, blue against it, stronger where it counts more.",
+        f"answer that is named, blue against it, stronger where it counts more. {about.get('remark', '')}".rstrip(),
         columns=("name", "predicted", "explained", "from", "to", "channel"),
         rows=tuple((one.name, one.said, one.output, *one.strongest) for one in strips),
         strips=[one.chart(f"strip-{number}") for number, one in enumerate(strips)], inside=inside,

@@ -17,7 +17,7 @@ from glia.data import Split, Table, split_rows
 from glia.data.schema import RAW_ROLES
 from glia.estimators.choices import FOLDED_ROWS, MEMBERS
 from glia.estimators.persist import save
-from glia.estimators.raw_kinds import kind_of
+from glia.estimators.raw_kinds import LABELS, kind_of
 from glia.estimators.seen_classes import check_seen
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import (
@@ -143,6 +143,11 @@ def _check_places(folder: Path, study: Path, settings: TuneSettings, resume: boo
 def problem_of(settings: TuneSettings) -> tuple[Problem, Split]:
     """Return what is tuned: the rows of training and validation. Test rows are not handed on."""
     table = read_rows(settings)
+    if kind_of(table.schema, settings) is LABELS:
+        got = f"labels of steps in {settings.target!r}"
+        raise InputError(
+            "settings are searched for one answer a row", got, "use glia fit, and give what you want to try"
+        )
     y, task = targets(table, settings)
     if len(table) < 30:
         raise InputError("tuning needs at least 30 rows with a target", f"{len(table)}", "give more rows")

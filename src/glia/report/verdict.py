@@ -95,12 +95,17 @@ def _alone(record: Record) -> str:
     info = record.get("metric_info")
     between = range_text(primary, figure, info)
     interval = f" ({level_text(figure)} interval {between})" if between else ""
-    rows = ((record.get("split") or {}).get("rows") or {}).get("test")
-    where = f" on {number(rows)} test rows" if is_number(rows) else " on the test rows"
+    where = f" on {_test_rows(record) or 'the test rows'}"
     return (
         f"The network reaches {figure_text(primary, figure, info)} {label(primary, info)}{interval}{where}; "
         "no classic model was tried, so nothing says whether a network is needed."
     )
+
+
+def _test_rows(record: Record) -> str:
+    """Return how many rows, or what else is drawn, there are in the test part; empty where that is not known."""
+    rows = ((record.get("split") or {}).get("rows") or {}).get("test")
+    return f"{number(rows)} test {record.get('noun') or 'rows'}" if is_number(rows) else ""
 
 
 def _amount(metric: str, difference: Mapping[str, Any], info: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -140,8 +145,7 @@ def key_figures(record: Record) -> list[dict[str, str]]:
     test = (record.get("metrics") or {}).get("test") or {}
     primary = str(record.get("primary") or next(iter(test), ""))
     figures: list[dict[str, str]] = []
-    rows = ((record.get("split") or {}).get("rows") or {}).get("test")
-    on_rows = f"on {number(rows)} test rows" if is_number(rows) else "on test rows"
+    on_rows = f"on {_test_rows(record) or 'test rows'}"
     if test.get(primary):
         figures.append(_figure(headed(label(primary, info)), primary, test[primary], info, on_rows))
     comparison = record.get("comparison") or {}
@@ -199,7 +203,7 @@ def remarks(record: Record, history: Sequence[Mapping[str, Any]]) -> list[dict[s
     found += decision_remarks(record)
     rows = ((record.get("split") or {}).get("rows") or {}).get("test")
     if is_number(rows) and rows < 200:
-        found.append({"severity": "note", "message": f"Only {number(rows)} test rows: every interval here is wide."})
+        found.append({"severity": "note", "message": f"Only {_test_rows(record)}: every interval here is wide."})
     best = (record.get("training") or {}).get("best_epoch")
     last = history[-1].get("epoch") if history else None
     if is_number(best) and best == last and len(history) > 2:

@@ -11,6 +11,8 @@ from glia.core.errors import InputError
 from glia.data.preparation import Preparation
 from glia.engine.optimizer_settings import Optimizer
 from glia.estimators.base import NetworkEstimator
+from glia.estimators.choices import usual_optimizer
+from glia.estimators.large_rows import LargeRows
 from glia.nn import MLP, Spec
 from glia.objectives import Objective
 
@@ -76,8 +78,7 @@ def configured(estimator: Any, settings: Mapping[str, Any]) -> Any:
         if isinstance(rule, Optimizer):
             made.optimizer = clone(rule).set_params(weight_decay=rest["weight_decay"])
         else:
-            name = "adamw" if rule == "auto" else rule
-            made.optimizer = Optimizer(name, weight_decay=rest["weight_decay"], clip_norm=1.0)
+            made.optimizer = usual_optimizer(rule, rest["weight_decay"], table=not isinstance(estimator, LargeRows))
     if objective:
         given = made.objective
         if not isinstance(given, Objective):

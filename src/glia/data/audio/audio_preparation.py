@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,9 @@ from glia.core.layout import Layout
 from glia.data.audio.log_mel import LogMel
 from glia.data.audio.rows import SoundRows, as_sounds
 from glia.data.audio.wav import resampled
+from glia.data.stream.moments import Moments
+from glia.data.stream.prepared_rows import PreparedRows, check_keep, finished
+from glia.data.stream.row_store import MadeRows, StoredRows, blocks, kept
 
 FORMS, SCALES = ("sequence", "picture"), ("standard", "per_clip")
 MOST_RATE, MOST_SECONDS, MOST_STEPS = 16_000, 4.0, 4096
@@ -43,6 +47,9 @@ class AudioPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         microphone, line and voice have in common all the time.
     form : {"sequence", "picture"}
         (T, bands + 1) with the mask last, for networks of sequences; or (1, bands, T) for networks of pictures.
+    keep : {"auto", "memory", "disk", "none"}
+        Where the spectra of training sounds are kept. "auto" is memory where they take no more than a quarter of it;
+        else the disk, where it has room; else nowhere: sounds are read again in every epoch. The result is the same.
 
     Attributes
     ----------
@@ -70,9 +77,10 @@ class AudioPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         hop: float = 0.016,
         scale: str = "standard",
         form: str = "sequence",
+        keep: str = "auto",
     ) -> None:
         self.sample_rate, self.seconds, self.bands = sample_rate, seconds, bands
-        self.window, self.hop, self.scale, self.form = window, hop, scale, form
+        self.window, self.hop, self.scale, self.form, self.keep = window, hop, scale, form, keep
 
     def fit(self, X: Any, y: Any = None) -> AudioPreparation:
         """Learn rate, length and the bands' means and deviations from training sounds.
@@ -82,30 +90,32 @@ class AudioPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         InputError
             If a setting or a sound cannot be used.
         """
-        self.fit_transform(X, y)
+        rows = as_sounds(X)
+        self._measure(rows)
+        self._learn(self._made(rows))
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
         """Learn from training sounds and return them prepared; each is read once."""
-        for name, known in (("form", FORMS), ("scale", SCALES)):
-            if getattr(self, name) not in known:
-                raise InputError(f"{name} must be one of {', '.join(known)}", f"{name}={getattr(self, name)!r}")
-        rows = as_sounds(X)
-        clips = [rows.clip(place) for place in range(len(rows))]
-        self.rate_ = _rate(self.sample_rate, [clip.rate for clip in clips])
-        self._seconds = _seconds(self.seconds, [clip.seconds for clip in clips])
-        self._spectra = LogMel(self.rate_, self.bands, self.window, self.hop)
-        self.steps_ = self._spectra.steps(round(self._seconds * self.rate_))
-        if self.steps_ > MOST_STEPS:
-            got = f"{self.steps_} for {self._seconds:g} s"
-            raise InputError(f"a sound must have at most {MOST_STEPS} spectra", got, "make seconds less or hop more")
-        values, mask = self._raw(rows)
-        real = values[mask > 0.5]
-        self._mean = real.mean(axis=0, dtype=np.float64).astype(np.float32)
-        std = real.std(axis=0, dtype=np.float64).astype(np.float32)
-        self._std = np.where(std > 1e-2, std, np.float32(1.0))  # a band where nothing ever sounds
-        self.layout_ = self._layout()
-        return self._scaled(values, mask)
+        return np.asarray(self._fit_rows(as_sounds(X), "memory", None))
+
+    def fit_rows(
+        self, rows: SoundRows, folder: str | os.PathLike[str] | None = None
+    ) -> NDArray[np.float32] | PreparedRows:
+        """Learn from training sounds; return them prepared: an array, or what fetches them from where they are kept.
+
+        Parameters
+        ----------
+        rows : SoundRows
+        folder : path-like, optional
+            On whose disk spectra are kept, if on disk; by default that of temporary files.
+
+        Raises
+        ------
+        InputError
+            If a setting or a sound cannot be used, or the disk has no room.
+        """
+        return self._fit_rows(rows, self.keep, folder)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Return sounds as a contiguous float32 array (N, *layout_.shape); always finite.
@@ -116,7 +126,8 @@ class AudioPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
             If a sound cannot be read; it is named.
         """
         check_is_fitted(self, "layout_")
-        return self._scaled(*self._raw(as_sounds(X)))
+        rows = as_sounds(X)
+        return np.asarray(finished(kept(self._made(rows)), self._scaled, (len(rows), *self.layout_.shape)))
 
     @property
     def seconds_(self) -> float:
@@ -133,28 +144,64 @@ class AudioPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
     def _layout(self) -> Layout:
         return Layout((self.steps_, self.bands + 1) if self.form == "sequence" else (1, self.bands, self.steps_))
 
-    def _raw(self, rows: SoundRows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return spectra (N, T, bands), 0 where there are none, and the mask (N, T)."""
-        values = np.zeros((len(rows), self.steps_, self.bands), dtype=np.float32)
-        mask = np.zeros((len(rows), self.steps_), dtype=np.float32)
+    def _fit_rows(
+        self, rows: SoundRows, keep: str, folder: str | os.PathLike[str] | None
+    ) -> NDArray[np.float32] | PreparedRows:
+        self._measure(rows)
+        spectra = kept(self._made(rows), keep, folder)
+        self._learn(spectra)
+        return finished(spectra, self._scaled, (len(rows), *self.layout_.shape))
+
+    def _measure(self, rows: SoundRows) -> None:
+        """Learn rate and length from what the sounds' headers say."""
+        for name, known in (("form", FORMS), ("scale", SCALES)):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}", f"{name}={getattr(self, name)!r}")
+        check_keep(self.keep)
+        clips = [rows.clip(place) for place in range(len(rows))]
+        self.rate_ = _rate(self.sample_rate, [clip.rate for clip in clips])
+        self._seconds = _seconds(self.seconds, [clip.seconds for clip in clips])
+        self._spectra = LogMel(self.rate_, self.bands, self.window, self.hop)
+        self.steps_ = self._spectra.steps(round(self._seconds * self.rate_))
+        if self.steps_ > MOST_STEPS:
+            got = f"{self.steps_} for {self._seconds:g} s"
+            raise InputError(f"a sound must have at most {MOST_STEPS} spectra", got, "make seconds less or hop more")
+
+    def _learn(self, spectra: StoredRows) -> None:
+        """Learn the bands' means and deviations over all real steps."""
+        moments = Moments(self.bands)
+        for part in blocks(spectra.shape):
+            block = spectra[part]
+            moments.add(block[block[..., -1] > 0.5][:, : self.bands].astype(np.float64))
+        std = moments.deviation.astype(np.float32)
+        self._mean = moments.mean.astype(np.float32)
+        self._std = np.where(std > 1e-2, std, np.float32(1.0))  # a band where nothing ever sounds
+        self.layout_ = self._layout()
+
+    def _made(self, rows: SoundRows) -> MadeRows:
+        """Return spectra that are made as they are asked for, (N, T, bands + 1): 0 where there are none; the mask."""
+        return MadeRows(lambda index: self._raw(rows[index]), (len(rows), self.steps_, self.bands + 1), np.float32)
+
+    def _raw(self, rows: SoundRows) -> NDArray[np.float32]:
+        found = np.zeros((len(rows), self.steps_, self.bands + 1), dtype=np.float32)
         most = round(self._seconds * self.rate_)
         for place in range(len(rows)):
             samples, rate = rows.samples(place, self._seconds)
             own = torch.from_numpy(np.ascontiguousarray(resampled(samples, rate, self.rate_)[:most]))
             own = own / own.square().mean().sqrt().clamp_min(1e-8)
             spectra = self._spectra(own)[: self.steps_].numpy()
-            values[place, : len(spectra)], mask[place, : len(spectra)] = spectra, 1.0
-        return values, mask
+            found[place, : len(spectra), :-1], found[place, : len(spectra), -1] = spectra, 1.0
+        return found
 
-    def _scaled(self, values: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        mean, std = self._mean, self._std
+    def _scaled(self, spectra: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return spectra with the mask (N, T, bands + 1) as the network takes them, (N, *layout_.shape)."""
+        values, mask, mean = spectra[..., :-1], spectra[..., -1:], self._mean
         if self.scale == "per_clip":
-            count = mask.sum(axis=1)[:, None, None]
-            mean = (values * mask[..., None]).sum(axis=1, keepdims=True) / count
-        scaled = (values - mean) / std * mask[..., None]
+            mean = (values * mask).sum(axis=1, keepdims=True) / mask.sum(axis=1, keepdims=True)
+        scaled = (values - mean) / self._std * mask
         if self.form == "picture":
             return np.ascontiguousarray(scaled.transpose(0, 2, 1)[:, None])
-        return np.ascontiguousarray(np.concatenate([scaled, mask[..., None]], axis=2))
+        return np.ascontiguousarray(np.concatenate([scaled, mask], axis=2))
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return all that was learned as plain JSON data and named arrays; neither holds code."""

@@ -19,6 +19,7 @@ from glia.data.broken_files import broken_remark
 
 PATHS = ("path", "file", "filename", "file_name", "wav")
 """Columns of a manifest that may hold the paths."""
+_AT_ONCE = 64  # files that a thread looks at: what it takes to hand one over would be more than what is seen of it
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def read_audio_folder(
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
     with ThreadPoolExecutor(min(4, 2 * cores())) as pool:
-        seen = list(pool.map(_looked, [str(root / name) for name in names]))
+        parts = [names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)]
+        seen = [one for part in pool.map(lambda part: [_looked(str(root / n)) for n in part], parts) for one in part]
     broken = tuple((name, one) for name, one in zip(names, seen, strict=True) if isinstance(one, str))
     clips = tuple(one for one in seen if isinstance(one, Clip))
     if not clips:

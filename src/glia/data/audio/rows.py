@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from glia.core.errors import InputError
 from glia.data.audio.folder import AudioFolder
 from glia.data.audio.wav import Clip, Samples, look_at_wav, mono, read_wav
+from glia.data.stream.mapped import copied, is_mapped
 
 
 class SoundRows:
@@ -23,7 +24,7 @@ class SoundRows:
     Parameters
     ----------
     items : sequence
-        One path or array (T,) of float32 each.
+        One path or array (T,) of float32 each; those of a memory map are of any kind.
     rate : int, optional
         Samples per second of the arrays.
     names : sequence of str, optional
@@ -65,7 +66,8 @@ class SoundRows:
         rate = self._rate()
         kept = len(item) if seconds is None else min(len(item), max(1, int(np.ceil(seconds * rate))))
         start = (len(item) - kept) // 2
-        return item[start : start + kept], rate
+        part = item[start : start + kept]
+        return (mono(copied(part), self.name(place)) if is_mapped(item) else part), rate
 
     def identity(self) -> pl.DataFrame:
         """Return one column in which equal sounds, and only those, have equal values."""
@@ -116,13 +118,15 @@ def as_sounds(X: Any, rate: int | None = None) -> SoundRows:
     return rows
 
 
-def _item(one: Any, place: int) -> str | NDArray[np.float32]:
+def _item(one: Any, place: int) -> str | NDArray[Any]:
     if isinstance(one, (str, Path)):
         return os.fspath(one)
     array = np.asarray(one.detach().cpu().numpy() if hasattr(one, "detach") else one)
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2) or not array.size:
         got = f"sound {place} of shape {array.shape} and type {array.dtype}"
         raise InputError("a sound must be a path or an array (T,) or (T, channels) of numbers", got)
+    if is_mapped(array):  # which stays on disk until it is asked for
+        return array
     return mono(array, f"sound {place}")
 
 

@@ -26,7 +26,7 @@ _UNKNOWN = 0x7FFF_0000
 """Lengths from here on are those of recorders that did not know it yet."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """What a sound is, without its samples.
 

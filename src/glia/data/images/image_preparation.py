@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from typing import Any
@@ -13,8 +12,9 @@ from sklearn.base import BaseEstimator
 
 from glia.core.errors import InputError, near
 from glia.core.layout import Layout
-from glia.data.images.pixel_store import KEEPS, Pixels
 from glia.data.images.rows import ImageRows, as_images
+from glia.data.stream.prepared_rows import PreparedRows
+from glia.data.stream.row_store import KEEPS, StoredRows
 
 LONGEST, SHORTEST = 64, 8
 """Bounds of the longer and the shorter side where the size is "auto": time grows with the square of the size."""
@@ -133,7 +133,7 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         X.forget()
         return self.scaled(pixels) if isinstance(pixels, np.ndarray) else PreparedPictures(self, pixels)
 
-    def scaled(self, pixels: Pixels) -> NDArray[np.float32]:
+    def scaled(self, pixels: StoredRows) -> NDArray[np.float32]:
         """Return pixels as the network takes them, float32 of the same shape."""
         found = np.empty(pixels.shape, dtype=np.float32)
         mean = self.mean_.astype(np.float32)[:, None, None]
@@ -235,7 +235,7 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
         found = rows.channels()
         return found[0] if len(found) == 1 else 3
 
-    def _check_values(self, pixels: Pixels) -> None:
+    def _check_values(self, pixels: StoredRows) -> None:
         """Refuse pictures on another scale: a model of 0 to 255 would take 0 to 1 for pictures that are all black."""
         if self.scale == "none" or not len(pixels):
             return
@@ -250,14 +250,14 @@ class ImagePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn car
             raise InputError("pictures must be on the scale that was fitted", got, "divide them by 255")
 
 
-class PreparedPictures:
+class PreparedPictures(PreparedRows):
     """Training pictures that are prepared as they are asked for.
 
     Parameters
     ----------
     preparation : ImagePreparation
         Fitted.
-    pixels : Pixels
+    pixels : StoredRows
         N pictures.
     beside : ndarray (N, D), optional
         Prepared columns: rows are then flat, the pixels first. There may be several pictures for each row, P: first
@@ -270,34 +270,22 @@ class PreparedPictures:
     """
 
     def __init__(
-        self, preparation: ImagePreparation, pixels: Pixels, beside: NDArray[np.float32] | None = None
+        self, preparation: ImagePreparation, pixels: StoredRows, beside: NDArray[np.float32] | None = None
     ) -> None:
-        self.preparation, self.pixels, self.beside = preparation, pixels, beside
-        self.shape: tuple[int, ...] = pixels.shape
+        shape = pixels.shape
         if beside is not None:
             each = len(pixels) // max(len(beside), 1)
-            self.shape = (len(beside), each * math.prod(pixels.shape[1:]) + beside.shape[1])
-
-    def __len__(self) -> int:
-        return self.shape[0]
+            shape = (len(beside), each * math.prod(pixels.shape[1:]) + beside.shape[1])
+        super().__init__(pixels, preparation.scaled, shape)
+        self.beside = beside
 
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
         """Return the prepared pictures of a slice or of an array of row numbers."""
         if self.beside is None:
-            return self.preparation.scaled(self.pixels[index])
+            return super().__getitem__(index)
         where = np.arange(len(self))[index]
-        found = self.preparation.scaled(self.pixels[every_picture(where, len(self), len(self.pixels))])
+        found = self.finish(self.stored[every_picture(where, len(self), len(self.stored))])
         return side_by_side(found, self.beside[index])
-
-    def fingerprint(self) -> str:
-        """Return a hash of 1,024 of the pictures and of how all are prepared."""
-        state, arrays = self.preparation.to_state()
-        places = np.unique(np.linspace(0, len(self) - 1, _BLOCK).astype(np.int64))
-        found = hashlib.sha256(f"{self.shape} {self.pixels.dtype} {state['settings']['scale']}".encode())
-        columns = () if self.beside is None else (self.beside,)
-        for array in (*arrays.values(), self.pixels[places], *columns):
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
 
 
 def every_picture(where: NDArray[Any], rows: int, pictures: int) -> NDArray[Any]:
@@ -318,7 +306,7 @@ def side_by_side(pictures: NDArray[np.float32], beside: NDArray[np.float32]) -> 
     return found
 
 
-def _moments(pixels: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+def _moments(pixels: StoredRows) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Return mean and deviation of every channel and the largest absolute value, block by block in float64.
 
     Deviations come from distances to the mean, since a difference of large sums would lose the digits.

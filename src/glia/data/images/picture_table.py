@@ -142,7 +142,7 @@ class PictureTablePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-le
         pictures = self.picture_.rows_of(rows.pictures)
         columns = self._beside(rows)
         if isinstance(pictures, PreparedPictures):
-            return PreparedPictures(self.picture_, pictures.pixels, columns)
+            return PreparedPictures(self.picture_, pictures.stored, columns)
         return side_by_side(pictures, columns)
 
     def _beside(self, rows: PictureTable) -> NDArray[np.float32]:

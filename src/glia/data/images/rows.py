@@ -18,8 +18,8 @@ from glia.core.errors import InputError
 from glia.core.hardware import cores
 from glia.data.images.decode import open_picture, quiet_pillow, resized, to_pixels
 from glia.data.images.folder import ImageFolder
-from glia.data.images.pixel_store import DecodedPixels, MappedPixels, Pixels, on_disk, place_for
 from glia.data.stream.mapped import is_mapped
+from glia.data.stream.row_store import MadeRows, MappedRows, StoredRows, on_disk, place_for
 
 FEW_CHANNELS = (1, 3, 4)
 """An axis of this length next to the rows', or the last one, is taken for the channels."""
@@ -46,13 +46,13 @@ class ImageRows:
 
     def __init__(
         self,
-        items: NDArray[Any] | MappedPixels | Sequence[Any],
+        items: NDArray[Any] | MappedRows | Sequence[Any],
         names: Sequence[str] | None = None,
         axis: str = "auto",
     ) -> None:
         self.items, self.names, self.axis = items, names, axis
         self.shape = (len(items),)
-        self._seen: tuple[Any, Pixels] | None = None
+        self._seen: tuple[Any, StoredRows] | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -61,10 +61,10 @@ class ImageRows:
         """Return the pictures at ``index``, an array of row numbers or a slice."""
         where = np.arange(len(self))[index]
         names = None if self.names is None else [self.names[i] for i in where]
-        if isinstance(self.items, MappedPixels):
-            return ImageRows(MappedPixels(self.items.array, self.items.where[where]), names, self.axis)
+        if isinstance(self.items, MappedRows):
+            return ImageRows(MappedRows(self.items.array, self.items.where[where]), names, self.axis)
         if isinstance(self.items, np.ndarray) and is_mapped(self.items):  # single rows of a file would come into memory
-            return ImageRows(MappedPixels(self.items, where), names, self.axis)
+            return ImageRows(MappedRows(self.items, where), names, self.axis)
         if isinstance(self.items, np.ndarray):
             return ImageRows(self.items[where], names, self.axis)
         return ImageRows([self.items[i] for i in where], names, self.axis)
@@ -72,7 +72,7 @@ class ImageRows:
     @property
     def stacked(self) -> bool:
         """Whether all pictures are one array."""
-        return isinstance(self.items, (np.ndarray, MappedPixels))
+        return isinstance(self.items, (np.ndarray, MappedRows))
 
     def name(self, place: int) -> str:
         """Return what to call a picture."""
@@ -80,14 +80,14 @@ class ImageRows:
 
     def sizes(self) -> NDArray[np.intp]:
         """Return heights and widths, (N, 2)."""
-        if isinstance(self.items, (np.ndarray, MappedPixels)):
+        if isinstance(self.items, (np.ndarray, MappedRows)):
             return np.tile(np.array(self.items.shape[2:], dtype=np.intp), (len(self), 1))
         with quiet_pillow():
             return np.array(self._each(_size), dtype=np.intp).reshape(len(self), 2)
 
     def channels(self) -> tuple[int, ...]:
         """Return the numbers of channels that occur, sorted; files count as 1 (grey) or 3."""
-        if isinstance(self.items, (np.ndarray, MappedPixels)):
+        if isinstance(self.items, (np.ndarray, MappedRows)):
             return (int(self.items.shape[1]),)
         with quiet_pillow():
             return tuple(sorted(set(self._each(_channels))))
@@ -104,7 +104,7 @@ class ImageRows:
 
     def floating(self) -> bool:
         """Return whether values are other than whole numbers 0 to 255."""
-        if isinstance(self.items, (np.ndarray, MappedPixels)):
+        if isinstance(self.items, (np.ndarray, MappedRows)):
             return self.items.dtype != np.uint8
         return any(isinstance(one, np.ndarray) and one.dtype != np.uint8 for one in self.items)
 
@@ -115,7 +115,7 @@ class ImageRows:
         fit: str = "stretch",
         keep: str = "memory",
         folder: str | os.PathLike[str] | None = None,
-    ) -> Pixels:
+    ) -> StoredRows:
         """Return all pictures brought to one size, (N, channels, height, width), uint8 or float32.
 
         The last answer is kept, since statistics and rows are asked for one after the other.
@@ -144,16 +144,16 @@ class ImageRows:
 
     def _kept(
         self, size: tuple[int, int], channels: int, fit: str, keep: str, folder: str | os.PathLike[str] | None
-    ) -> Pixels:
+    ) -> StoredRows:
         shape, kind = (len(self), channels, *size), np.float32 if self.floating() else np.uint8
         place = place_for(shape, np.dtype(kind).itemsize, keep, folder)
         if place == "memory":
             return self._decoded(size, channels, fit)
-        if isinstance(self.items, MappedPixels) and self.items.shape == shape and self.items.dtype == kind:
+        if isinstance(self.items, MappedRows) and self.items.shape == shape and self.items.dtype == kind:
             return self.items
         if is_mapped(self.items) and isinstance(self.items, np.ndarray) and self.items.shape == shape:
-            return MappedPixels(self.items)
-        again = DecodedPixels(lambda index: self[index]._decoded(size, channels, fit), shape, kind)
+            return MappedRows(self.items)
+        again = MadeRows(lambda index: self[index]._decoded(size, channels, fit), shape, kind)
         return on_disk(again, folder) if place == "disk" else again
 
     def forget(self) -> None:
@@ -161,7 +161,7 @@ class ImageRows:
         self._seen = None
 
     def _decoded(self, size: tuple[int, int], channels: int, fit: str) -> NDArray[Any]:
-        if isinstance(self.items, (np.ndarray, MappedPixels)) and self.items.shape[1:] == (channels, *size):
+        if isinstance(self.items, (np.ndarray, MappedRows)) and self.items.shape[1:] == (channels, *size):
             return self.items if isinstance(self.items, np.ndarray) else self.items[:]
         kind = np.float32 if self.floating() else np.uint8
         found = np.empty((len(self), channels, *size), dtype=kind)
@@ -178,7 +178,7 @@ class ImageRows:
         return found
 
     def _item(self, place: int) -> Any:
-        return self.items.one(place) if isinstance(self.items, MappedPixels) else self.items[place]
+        return self.items.one(place) if isinstance(self.items, MappedRows) else self.items[place]
 
     def identity(self) -> pl.DataFrame:
         """Return one column in which equal pictures, and only those, have equal values."""

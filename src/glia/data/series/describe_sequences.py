@@ -171,7 +171,9 @@ def describe_sequences(
 def describe_arrays(
     X: NDArray[Any], y: NDArray[Any] | None = None, *, name: str = "arrays", target: str = "label"
 ) -> SequencesResult:
-    """Look at series (N, T) or (N, T, C) and their targets (N,); those that a fit would refuse are told by number.
+    """Look at series (N, T) or (N, T, C) and their targets; those that a fit would refuse are told by number.
+
+    Targets are (N,), or (N, T): a label for every step.
 
     Raises
     ------
@@ -179,6 +181,9 @@ def describe_arrays(
         If they are no such array, or no series has a value.
     """
     found: list[Finding] = []
+    if y is not None and y.ndim == 2:
+        found.append(Finding("labels-of-steps", target, "A fit learns a label for every step.", "info"))
+        y = None
     kept: NDArray[np.bool_] | None = None
     if X.dtype.kind in "biuf" and X.ndim in (2, 3) and X.size:
         cube = np.asarray(X if X.ndim == 3 else X[..., None], dtype=np.float64)

@@ -16,8 +16,11 @@ from glia.data.schema import Finding
 from glia.data.series.describe_sequences import SequencesResult, Times, describe_sequences
 from glia.data.series.sequences import from_parts
 from glia.data.series.time_steps import find_step, said
+from glia.data.targets import infer_task
 
 _PLACE, _TIME = "__place", "__time"
+FEW_VARY = 0.2
+"""Where labels differ within a smaller share of the sequences than this, they may be slips: that is told."""
 
 
 def describe_steps(
@@ -32,7 +35,7 @@ def describe_steps(
     id : str
         Column that tells sequences apart.
     time, target : str, optional
-        Columns of times, and of targets, which are the same in all steps of a sequence.
+        Columns of times, and of targets, which are the same in all steps of a sequence, or labels of its steps.
     name : str
         What the table is called.
 
@@ -146,7 +149,8 @@ def _steps(apart: NDArray[Any], places: NDArray[Any], moments: NDArray[Any], kin
     return step.words, odd
 
 
-def _targets(table: pl.DataFrame, id: str, target: str) -> tuple[list[Any], list[Finding]]:
+def _targets(table: pl.DataFrame, id: str, target: str) -> tuple[list[Any] | None, list[Finding]]:
+    """Return the sequences' targets, ``None`` where steps have their own, and what is to be known of them."""
     own = table.group_by(_PLACE, maintain_order=True).agg(
         pl.col(id).first(), pl.col(target).drop_nulls().first().alias("y"),
         pl.col(target).drop_nulls().n_unique().alias("several"),
@@ -155,14 +159,17 @@ def _targets(table: pl.DataFrame, id: str, target: str) -> tuple[list[Any], list
     several = own.filter(pl.col("several") > 1)
     if several.height:
         text = f"{counted(several.height, 'sequence')} with several values of {target!r}, {several[id][0]} first: "
-        text += "one label each is learned, or every step's by glia.SequenceLabeler."
-        found.append(Finding("target-varies", target, text, "failure"))
+        quantity = infer_task(table[target].drop_nulls()) == "regression"
+        few = several.height < FEW_VARY * own.height
+        text += "a fit refuses such quantities." if quantity else "a fit learns a label for every step."
+        text += " If a sequence has one label, correct these rows." if few and not quantity else ""
+        found.append(Finding("target-varies", target, text, "failure" if quantity else "warning" if few else "info"))
     unknown = own["y"].null_count()
     if unknown:
         found.append(
             Finding("target-missing", target, f"{counted(unknown, 'sequence')} without a target, left out of a fit.")
         )
-    return own["y"].to_list(), found
+    return None if several.height else own["y"].to_list(), found
 
 
 def _channels(table: pl.DataFrame, taken: tuple[str | None, ...]) -> tuple[dict[str, pl.Series], list[Finding]]:

@@ -13,11 +13,11 @@ from glia.data.series.sequences import Sequences, from_parts
 
 def nested_frame(sequences: Sequences) -> pl.DataFrame:
     """Return one row for each sequence and one column of lists for each channel; NaN where a value is missing."""
-    ends = np.cumsum(sequences.lengths)
+    row = np.repeat(np.arange(len(sequences)), sequences.lengths)
     columns: dict[str, Any] = {}
     for place, name in enumerate(sequences.channels):
-        parts = np.split(sequences.values[:, place], ends[:-1])
-        columns[name] = pl.Series(name, [part.tolist() for part in parts], dtype=pl.List(pl.Float64))
+        steps = pl.DataFrame({"row": row, "value": sequences.values[:, place]})
+        columns[name] = steps.group_by("row", maintain_order=True).agg("value")["value"]
     return pl.DataFrame(columns)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from glia.core.errors import InputError, ModelFileError
 from glia.core.layout import Layout
-from glia.data.series.sequences import Floats, Sequences, as_sequences
+from glia.data.series.sequence_rows import MappedSequences, SequenceRows, rows_of_sequences
+from glia.data.series.sequences import Floats, Sequences
+from glia.data.stream.moments import Moments
+from glia.data.stream.prepared_rows import PreparedRows, check_keep
+from glia.data.stream.row_store import MadeRows, blocks, kept
 
 SCALES = ("standard", "per_series", "none")
 LONGEST = 2048
@@ -33,6 +38,9 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     scale : {"standard", "per_series", "none"}
         "standard": by mean and deviation of each channel over the real steps of the training sequences; "per_series":
         each sequence by its own, which leaves its form; "none".
+    keep : {"auto", "memory", "disk", "none"}
+        Where prepared training sequences are kept. "auto" is memory where they take no more than a quarter of it; else
+        the disk, where it has room; else nowhere: they are prepared again in every epoch. The result is the same.
 
     Attributes
     ----------
@@ -56,8 +64,8 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     _std: Floats
     _gaps: NDArray[np.intp]
 
-    def __init__(self, max_length: int | str = "auto", scale: str = "standard") -> None:
-        self.max_length, self.scale = max_length, scale
+    def __init__(self, max_length: int | str = "auto", scale: str = "standard", keep: str = "auto") -> None:
+        self.max_length, self.scale, self.keep = max_length, scale, keep
 
     def fit(self, X: Any, y: Any = None) -> SequencePreparation:
         """Learn length, means and deviations from training sequences (what ``as_sequences`` takes).
@@ -67,8 +75,8 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         InputError
             If a setting or the sequences cannot be used.
         """
-        sequences = as_sequences(X)
-        return self.fit_dense(sequences.dense(self.steps_for(sequences)), sequences.channels)
+        rows = rows_of_sequences(X)
+        return self._fit(rows.whole(self.steps_for(rows.sequences)))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Return sequences as a contiguous float32 array (N, T, C + I + 1); always finite.
@@ -79,13 +87,38 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
             If the channels are not as many as in training.
         """
         check_is_fitted(self, "layout_")
-        return self.transform_dense(self.check(as_sequences(X)).dense(self.length_))
+        rows = rows_of_sequences(X)
+        self.check(rows.sequences)
+        return self.transform_rows(rows)
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
         """Learn from training sequences and return them prepared."""
         return self.fit(X).transform(X)
 
-    def steps_for(self, sequences: Sequences) -> int:
+    def fit_rows(
+        self, rows: SequenceRows, folder: str | os.PathLike[str] | None = None
+    ) -> NDArray[np.float32] | PreparedRows:
+        """Learn from training sequences; return them prepared: an array, or what fetches them from where they are kept.
+
+        Parameters
+        ----------
+        rows : SequenceRows
+        folder : path-like, optional
+            On whose disk they are kept, if on disk; by default that of temporary files.
+        """
+        stored = kept(self._fit(rows)._made(rows), self.keep, folder)
+        return stored if isinstance(stored, np.ndarray) else PreparedRows(stored, _as_it_is, stored.shape)
+
+    def transform_rows(self, rows: SequenceRows) -> NDArray[np.float32]:
+        """Return what ``transform`` does, for rows with the channels of training."""
+        return np.asarray(kept(self._made(rows), "memory"))
+
+    def _made(self, rows: SequenceRows) -> MadeRows:
+        """Return rows that are prepared as they are asked for."""
+        shape = (len(rows), *self.layout_.shape)
+        return MadeRows(lambda index: self.transform_dense(rows[index].dense(self.length_)), shape, np.float32)
+
+    def steps_for(self, sequences: Sequences | MappedSequences) -> int:
         """Return T for training sequences.
 
         Raises
@@ -101,24 +134,37 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
             raise InputError("max_length must be 'auto' or a whole number of at least 1", got)
         return int(wanted)
 
-    def check(self, sequences: Sequences) -> Sequences:
+    def check(self, sequences: Sequences | MappedSequences) -> Sequences | MappedSequences:
         """Return the sequences, or raise an ``InputError`` unless they have the channels of training."""
-        if sequences.values.shape[1] != len(self.channels_):
-            got = f"{sequences.values.shape[1]} channels instead of {len(self.channels_)}"
+        if len(sequences.channels) != len(self.channels_):
+            got = f"{len(sequences.channels)} channels instead of {len(self.channels_)}"
             raise InputError("sequences must have the channels that were fitted", got)
         return sequences
 
     def fit_dense(self, dense: Floats, channels: tuple[str, ...] | None = None) -> SequencePreparation:
         """Learn from an array (N, T, C + 1) with the mask as last channel and NaN for missing values."""
+        channels = channels or tuple(f"x{i}" for i in range(dense.shape[2] - 1))
+        return self._learn((dense[part] for part in blocks(dense.shape)), dense.shape[1], channels)
+
+    def _fit(self, rows: SequenceRows) -> SequencePreparation:
+        parts = (rows[part].dense(rows.steps) for part in blocks((len(rows), rows.steps, rows.width)))
+        return self._learn(parts, rows.steps, rows.sequences.channels)
+
+    def _learn(self, parts: Iterable[Floats], steps: int, channels: tuple[str, ...]) -> SequencePreparation:
+        """Learn from arrays as of ``fit_dense``, one after the other."""
         if self.scale not in SCALES:
             raise InputError(f"scale must be one of {', '.join(SCALES)}", f"scale={self.scale!r}")
-        self.length_, count = dense.shape[1], dense.shape[2] - 1
-        self.channels_ = channels or tuple(f"x{i}" for i in range(count))
-        real = dense[..., -1] > 0.5
-        values = dense[real][:, :count]  # (S, C)
-        known = np.isfinite(values)
-        self._gaps = np.flatnonzero(~known.all(axis=0))
-        self._mean, self._std = _moments(values, known)
+        check_keep(self.keep)
+        count = len(channels)
+        self.length_, self.channels_ = steps, channels
+        moments, whole = Moments(count), np.ones(count, dtype=bool)
+        for dense in parts:
+            values = dense[dense[..., -1] > 0.5][:, :count]  # (S, C)
+            known = np.isfinite(values)
+            whole &= known.all(axis=0)
+            moments.add(values, known)
+        self._gaps = np.flatnonzero(~whole)
+        self._mean, self._std = moments.mean, _real(moments.deviation, moments.mean)
         if self.scale == "none":
             self._mean, self._std = np.zeros(count), np.ones(count)
         self.layout_ = Layout((self.length_, count + len(self._gaps) + 1))
@@ -151,7 +197,7 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         length = self.max_length if self.max_length == "auto" else int(self.max_length)
         state = {
             "version": VERSION,
-            "params": {"max_length": length, "scale": self.scale},
+            "params": {"max_length": length, "scale": self.scale, "keep": self.keep},
             "length": self.length_,
             "channels": list(self.channels_),
         }
@@ -182,17 +228,8 @@ class SequencePreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         return made
 
 
-def _moments(values: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return mean and deviation of each channel over known values (S, C); 0 and 1 where there are none or one."""
-    count = np.maximum(known.sum(axis=0), 1)
-    filled = np.where(known, values, 0.0)
-    mean = filled.sum(axis=0) / count
-    std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
-    return mean, _real(std, mean)
-
-
 def _own_moments(values: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return the same of each sequence, (N, 1, C)."""
+    """Return mean and deviation of each sequence over known values, (N, 1, C); 0 and 1 where there are none or one."""
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     mean = np.where(known, values, 0.0).sum(axis=1, keepdims=True) / count
     std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / count)
@@ -212,3 +249,7 @@ def _carried(values: Floats, known: NDArray[np.bool_]) -> Floats:
     last = np.maximum.accumulate(place, axis=1)
     carried = np.take_along_axis(values, np.maximum(last, 0), axis=1)
     return np.where(last >= 0, carried, 0.0)
+
+
+def _as_it_is(rows: NDArray[Any]) -> NDArray[np.float32]:
+    return rows

@@ -104,7 +104,8 @@ def _from_array(X: NDArray[Any]) -> Sequences:
     lengths = steps - there[:, ::-1].argmax(axis=1)
     _check_lengths(np.where(there.any(axis=1), lengths, 0), "of which some value is known")
     kept = np.arange(steps)[None, :] < lengths[:, None]
-    return _checked(cube[kept], lengths.astype(np.intp), _names(c))
+    whole = cube.reshape(-1, c) if kept.all() else cube[kept]  # the former copies nothing
+    return _checked(whole, lengths.astype(np.intp), _names(c))
 
 
 def _from_list(parts: list[Any]) -> Sequences:

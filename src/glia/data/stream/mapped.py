@@ -122,6 +122,13 @@ def gather(array: NDArray[Any], rows: Ints) -> NDArray[Any]:
     return found
 
 
+def copied(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of an array, giving its pages back where it is on disk."""
+    found, mapping = np.array(array), _mapping(array)
+    release([] if mapping is None else [mapping])
+    return found
+
+
 def release(maps: list[mmap.mmap]) -> None:
     """Give the pages of memory maps back to the system."""
     for mapping in maps:

@@ -103,8 +103,10 @@ class WordPieces:
 def words(text: str, *, lower: bool = True) -> list[str]:
     """Return the words and signs of a text, in order; words are cut at 64 characters."""
     if lower:
-        plain = unicodedata.normalize("NFD", text.lower())
-        text = "".join(c for c in plain if unicodedata.category(c) != "Mn")
+        text = text.lower()
+        if not text.isascii():  # ASCII has no accents
+            plain = unicodedata.normalize("NFD", text)
+            text = "".join(c for c in plain if unicodedata.category(c) != "Mn")
     return [word[:_LONGEST_WORD] for word in _WORD.findall(text)]
 
 

@@ -41,6 +41,7 @@ def heat_strip_chart(
     y_label: str = "",
     share_label: str = "share",
     note: str = "",
+    mark: float | None = None,
 ) -> Chart:
     """Draw a line and, below it on the same axis, cells: orange above 0, blue below, stronger where larger.
 
@@ -56,6 +57,8 @@ def heat_strip_chart(
         Names of the lines of cells, from above.
     share_label : str
         What shares are called in the table.
+    mark : float, optional
+        Where a dashed line stands across the drawing.
 
     Raises
     ------
@@ -86,6 +89,8 @@ def heat_strip_chart(
         )  # fmt: skip
         where = f"{rows[cell.row]}, {number(cell.start)} to {number(cell.end)}"
         parts.append(tip(box, f"{where}: {number(cell.share)}"))
+    if mark is not None:
+        parts.append(line(axis(mark), _TOP - 6, axis(mark), bottom, "guide"))
     parts += _axis(axis, bottom, x_label)
     ordered = sorted(cells, key=lambda c: -abs(c.share))
     first = ordered[0]
