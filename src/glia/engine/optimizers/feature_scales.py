@@ -44,10 +44,11 @@ class FeatureScaledAdamW(LeanAdamW):
         self, params: Any, *, columns: Sequence[FeatureColumns] = (), feature_rate: float = 3.0, **options: Any
     ) -> None:
         super().__init__(params, **options)
-        known = {id(p): group for group in self.param_groups for p in group["params"]}
+        known = {id(p): place for place, group in enumerate(self.param_groups) for p in group["params"]}
         if not all(id(one.weight) in known for one in columns):
             raise InputError("weights with scales must be among the optimizer's parameters", "others")
         self.feature_rate = feature_rate
+        # Where the group stands, not the group: loading a state makes new ones.
         self._columns = [(one, known[id(one.weight)]) for one in columns]
 
     def step(self, closure: Any = None) -> Any:
@@ -55,7 +56,8 @@ class FeatureScaledAdamW(LeanAdamW):
         if closure is not None:
             raise InputError("scales of features are learned without a closure", "one")
         moving = [one for one in self._columns if one[0].weight.grad is not None]
-        scaled = [_Scaled(self, *one) for one in moving if "exponent" in self.state[one[0].weight]]
+        known = [one for one in moving if "exponent" in self.state[one[0].weight]]
+        scaled = [_Scaled(self, columns, self.param_groups[place]) for columns, place in known]
         with torch.no_grad():
             for one in scaled:
                 one.divide()
