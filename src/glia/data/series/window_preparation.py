@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from glia.core.errors import InputError, ModelFileError, near
 from glia.core.layout import Feature, Layout
 from glia.data.series.bases import BASES, base_forecast
+from glia.data.series.resting import at_rest
 from glia.data.series.series_table import SeriesTable
 from glia.data.series.time_steps import Step
 from glia.data.series.windows import Gatherer, Windows, seasonal_scale
@@ -47,8 +48,9 @@ class Prepared:
         return np.asarray(np.clip((self.windows.future - self.base) / self.unit, -_FAR, _FAR))
 
     def values(self, answers: Floats) -> Floats:
-        """Return values for answers (N, H, Q)."""
-        return np.asarray(self.base[..., None] + self.unit[..., None] * answers)
+        """Return values for answers (N, H, Q); next to where a series rests, that value."""
+        found = np.asarray(self.base[..., None] + self.unit[..., None] * answers)
+        return at_rest(found, self.windows.past, self.windows.counts)
 
 
 class WindowPreparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
