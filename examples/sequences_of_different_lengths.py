@@ -1,4 +1,4 @@
-"""Sequences of different lengths told apart, and every step of them labelled; then a look at the gates of an LSTM."""
+"""Sequences of different lengths: which kind they are, how fast, and what every step is; then the gates of an LSTM."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from glia.nn import LSTM, gate_activations
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    waves, kinds, above = [], [], []
+    waves, kinds, speeds, above = [], [], [], []
     for number in range(240):
         t = np.arange(int(rng.integers(12, 40)))
         kind = ("slow", "fast")[number % 2]
-        wave = np.sin(t * (0.9 if kind == "fast" else 0.4) + rng.uniform(0, 6))
+        speed = rng.uniform(0.7, 1.1) if kind == "fast" else rng.uniform(0.2, 0.6)
+        wave = np.sin(t * speed + rng.uniform(0, 6))
         waves.append(wave + 0.3 * rng.normal(size=len(t)))
         kinds.append(kind)
+        speeds.append(speed)
         above.append(np.where(wave > 0, "above", "below"))
 
     classifier = glia.SequenceClassifier(epochs=6).fit(waves[:180], kinds[:180])
     print(f"accuracy on sequences of {min(map(len, waves))} to {max(map(len, waves))} steps: "
           f"{classifier.score(waves[180:], kinds[180:]):.2f}")  # fmt: skip
+
+    regressor = glia.SequenceRegressor(epochs=10).fit(waves[:180], speeds[:180])
+    print(f"share of the speeds' variance that is explained: {regressor.score(waves[180:], speeds[180:]):.2f}")
 
     labeler = glia.SequenceLabeler(epochs=6).fit(waves[:180], above[:180])
     print(f"accuracy of the steps: {labeler.evaluate(waves[180:], above[180:])['accuracy']}")

@@ -23,6 +23,7 @@ def test_the_sequences_of_different_lengths(capsys):
     said = run("sequences_of_different_lengths", capsys)
     found = [float(value) for value in re.findall(r"accuracy [^:]*: ([\d.]+)", said)]
     assert len(found) == 2 and found[0] > 0.9 and found[1] > 0.85
+    assert float(re.search(r"variance that is explained: ([\d.]+)", said).group(1)) > 0.6  # the mean speed explains 0
     assert "forget gate" in said
 
 

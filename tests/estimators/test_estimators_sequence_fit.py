@@ -102,6 +102,13 @@ def test_a_model_reads_new_files_as_it_was_fitted(file, tmp_path):
     frame.drop("b").write_csv(tmp_path / "bad.csv")
     with pytest.raises(InputError, match="no 'b'"):
         sequences_from(tmp_path / "bad.csv", model.schema_, None)
+    steps = long_table(*new, seed=3).drop("who").sort("series", "t")
+    steps.write_csv(tmp_path / "same.csv")
+    assert sequences_from(tmp_path / "same.csv", model.schema_, "label")[1].to_list() == [new[1][i] for i in range(8)]
+    turned = steps.with_columns(pl.col("label").reverse())
+    turned.write_csv(tmp_path / "several.csv")
+    with pytest.raises(InputError, match="all steps of a sequence must have the same 'label'"):
+        sequences_from(tmp_path / "several.csv", model.schema_, "label")
 
 
 def test_arrays_and_ucr_tables_say_the_same(tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from glia.cli.explain_model import picture
+from glia.cli.explain_rows import asked_options
 from glia.cli.flags import verb
 from glia.cli.output import Terminal, write_frame
 from glia.core.errors import InputError, near
@@ -148,34 +149,14 @@ def _inputs(model: Any, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _options(method: Any, frame: pl.DataFrame, settings: ExplainSettings) -> dict[str, Any]:
-    """Return what the method takes of the settings.
-
-    Raises
-    ------
-    InputError
-        If something was asked for that the method does not have.
-    """
+    """Return what a method for tables takes of the settings, with the rows that stand for unknown columns."""
     from glia.core.seeds import numpy_rng
 
-    takes = inspect.signature(method).parameters
-    options: dict[str, Any] = {}
-    if settings.output is not None:
-        options["output"] = settings.output
-    if settings.space != "logit":
-        options["space"] = settings.space
-    for name in ("column", "wanted", "immutable"):
-        if getattr(settings, name):
-            options[name] = getattr(settings, name)
-    for name in options:
-        if name not in takes:
-            raise InputError(f"{settings.method} must take --{name}", f"--{name}", "leave it out")
+    options, takes = asked_options(method, settings), inspect.signature(method).parameters
     if "background" in takes:
         count = min(settings.background, frame.height)
         drawn = numpy_rng(settings.seed, "background of glia explain").permutation(frame.height)[:count]
         options["background"] = frame[sorted(drawn.tolist())]
-    for name in ("random_state", "seed"):
-        if name in takes:
-            options[name] = settings.seed
     if "max_background" in takes:
         options["max_background"] = settings.background
     return options

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glia.cli.evaluate import model_targets
+from glia.cli.explain_rows import asked_options
 from glia.cli.output import Terminal
 from glia.core.errors import InputError, near
 from glia.core.results import Result, Table
@@ -67,24 +68,10 @@ def _options(
     InputError
         If something was asked for that the method does not have, or the truth that it needs is not in the rows.
     """
+    options = asked_options(method, settings, _wanted(settings.wanted, model))
     takes = inspect.signature(method).parameters
-    options: dict[str, Any] = {"column": settings.column} if "column" in takes else {}
-    asked = {
-        "output": settings.output,
-        "space": None if settings.space == "logit" else settings.space,
-        "column": settings.column,
-        "target": _wanted(settings.wanted, model),
-        "immutable": settings.immutable or None,
-    }
-    for name, value in asked.items():
-        if value is None:
-            continue
-        if name not in takes:
-            flag = "wanted" if name == "target" else name
-            raise InputError(f"{settings.method} must take --{flag}", f"--{flag}", "leave it out")
-        options[name] = value
-    if "random_state" in takes:
-        options["random_state"] = settings.seed
+    if "column" in takes:
+        options.setdefault("column", None)
     if "background" in takes:
         options["background"] = frame
     if takes.get("y") is not None and takes["y"].default is inspect.Parameter.empty:

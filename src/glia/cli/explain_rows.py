@@ -1,4 +1,4 @@
-"""What ``glia explain`` of pictures, sounds and sequences shares: options of the method, and what is predicted."""
+"""What ``glia explain`` shares over the kinds of data: options of the method, and what is predicted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ BACKGROUND = 20
 """Most rows that stand for an unknown one."""
 
 
-def row_options(method: Any, settings: ExplainSettings, background: Sequence[Any] | None = None) -> dict[str, Any]:
-    """Return what the method takes of the settings.
+def asked_options(method: Any, settings: ExplainSettings, wanted: Any = None) -> dict[str, Any]:
+    """Return what was asked for and the one seed, by the names of the method's parameters.
+
+    Parameters
+    ----------
+    method : callable
+    settings : ExplainSettings
+    wanted : object, optional
+        The wanted answer as the method takes it; by default as it was written.
 
     Raises
     ------
@@ -24,22 +31,28 @@ def row_options(method: Any, settings: ExplainSettings, background: Sequence[Any
         If something was asked for that the method does not have.
     """
     takes = inspect.signature(method).parameters
-    options: dict[str, Any] = {}
-    if settings.output is not None:
-        options["output"] = settings.output
-    if settings.space != "logit":
-        options["space"] = settings.space
+    asked = {
+        "output": settings.output,
+        "space": None if settings.space == "logit" else settings.space,
+        "column": settings.column,
+        "target": settings.wanted if wanted is None else wanted,
+        "immutable": settings.immutable or None,
+    }
+    options = {name: value for name, value in asked.items() if value is not None}
     for name in options:
         if name not in takes:
-            raise InputError(f"{settings.method} must take --{name}", f"--{name}", "leave it out")
+            flag = "wanted" if name == "target" else name
+            raise InputError(f"{settings.method} must take --{flag}", f"--{flag}", "leave it out")
+    return options | {name: settings.seed for name in ("random_state", "seed") if name in takes}
+
+
+def row_options(method: Any, settings: ExplainSettings, background: Sequence[Any] | None = None) -> dict[str, Any]:
+    """Return what a method for pictures, sounds or sequences takes of the settings."""
+    options = asked_options(method, settings)
     # Integrated gradients start from the mean picture or sequence, which is what zeros are once prepared.
-    if (
-        background is not None
-        and "background" in takes
-        and settings.method not in ("integrated_gradients", "occlusion")
-    ):
+    own_start = settings.method in ("integrated_gradients", "occlusion")
+    if background is not None and not own_start and "background" in inspect.signature(method).parameters:
         options["background"] = background[: min(settings.background, BACKGROUND)]
-    options |= {name: settings.seed for name in ("random_state", "seed") if name in takes}
     return options
 
 

@@ -86,15 +86,9 @@ def _long(settings: FitSettings, data: Any) -> Table:
     if len(set(named)) < len(named):
         raise InputError("a column can have one part to play", ", ".join(f"{k}={v!r}" for k, v in asked.items() if v))
     kept = [name for name in (target, settings.group, settings.weight) if name is not None]
-    first = steps.group_by(id, maintain_order=True).agg(
-        *(pl.col(name).drop_nulls().first() for name in kept),
-        *(pl.col(name).drop_nulls().n_unique().alias(f"{name} differs") for name in kept),
-    )
-    for name in kept:
-        wrong = first.filter(pl.col(f"{name} differs") > 1)
-        if wrong.height and name != target:
-            got = f"{counted(wrong.height, 'sequence')} with several, {wrong[id][0]!r} first"
-            raise InputError(f"all steps of a sequence must have the same {name!r}", got, "correct the rows")
+    first = _first_of(steps, id, kept)
+    for name in (name for name in kept if name != target):
+        _check_same(first, id, name)
     rest = steps.drop(kept)
     words = [name for name in rest.columns if name not in (id, time) and not _is_number(rest[name])]
     if words:
@@ -113,6 +107,22 @@ def _long(settings: FitSettings, data: Any) -> Table:
         columns.insert(1, Column(time, "ignored", str(steps[time].dtype), ORDERS, 0, steps[time].n_unique()))
     schema = Schema((*columns, *_channel_columns(frame, sequences)), (), int(known.sum()))
     return Table(frame.filter(known), schema, _name(data))
+
+
+def _first_of(steps: pl.DataFrame, id: str, names: list[str]) -> pl.DataFrame:
+    """Return of every sequence the first known value of these columns, and in "NAME differs" how many it has."""
+    return steps.group_by(id, maintain_order=True).agg(
+        *(pl.col(name).drop_nulls().first() for name in names),
+        *(pl.col(name).drop_nulls().n_unique().alias(f"{name} differs") for name in names),
+    )
+
+
+def _check_same(first: pl.DataFrame, id: str, name: str) -> None:
+    """Refuse a column that must have one value for a sequence and has several."""
+    wrong = first.filter(pl.col(f"{name} differs") > 1)
+    if wrong.height:
+        got = f"{counted(wrong.height, 'sequence')} with several, {wrong[id][0]!r} first"
+        raise InputError(f"all steps of a sequence must have the same {name!r}", got, "correct the rows")
 
 
 def _beside(settings: FitSettings, frame: pl.DataFrame) -> list[Column]:
@@ -240,8 +250,9 @@ def sequences_from(path: Any, schema: Schema | None, target: str | None) -> tupl
         return sequences, None
     if labels_steps(schema):
         return sequences, split_labels(steps[target].gather(order), sequences.lengths)
-    first = steps.group_by(ids[0], maintain_order=True).agg(pl.col(target).drop_nulls().first())[target]
-    return sequences, first
+    first = _first_of(steps, ids[0], [target])
+    _check_same(first, ids[0], target)
+    return sequences, first[target]
 
 
 def _known_steps(path: Any, schema: Schema) -> tuple[pl.DataFrame, Sequences, NDArray[np.intp]]:
