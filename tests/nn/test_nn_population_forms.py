@@ -74,6 +74,21 @@ SEQUENTIAL = {
 
 @pytest.mark.parametrize("form", ["batched", "vmap", "separate"])
 @pytest.mark.parametrize("name", SEQUENTIAL)
+def test_one_member_alone_answers_what_it_answers_with_the_others(name: str, form: str, x: Tensor) -> None:
+    if (name, form) == ("running mean of all", "vmap"):
+        pytest.skip("torch's layer reads a counter back, which vmap cannot")
+    population = stack(made(SEQUENTIAL[name]), form, rows=x)
+    population.train()(x)
+    before = [{n: value.clone() for n, value in state.items()} for state in population.member_states()]
+    with torch.no_grad():
+        for k in reversed(range(K)):
+            torch.testing.assert_close(population.answer(k, x), population.eval()(x)[k])
+    for state, kept in zip(population.member_states(), before, strict=True):
+        assert all(torch.equal(state[n], value) for n, value in kept.items())
+
+
+@pytest.mark.parametrize("form", ["batched", "vmap", "separate"])
+@pytest.mark.parametrize("name", SEQUENTIAL)
 def test_outputs_gradients_and_statistics_are_the_members_own(name: str, form: str, x: Tensor) -> None:
     if (name, form) == ("running mean of all", "vmap"):
         pytest.skip("torch's layer reads a counter back, which vmap cannot")

@@ -19,6 +19,7 @@ from glia.engine.population_dense import stacked_gradient
 from glia.engine.population_gradient import member_losses
 from glia.engine.population_stopping import MemberStopping
 from glia.engine.population_updates import StackedUpdates
+from glia.engine.population_weights import own_rows
 from glia.engine.rows import Rows, rows_at_once
 from glia.engine.sources import Source
 from glia.engine.state import State, ravel, unravel
@@ -104,14 +105,32 @@ class PopulationTrainer(Trainer):
     @torch.no_grad()
     def validate(self, rows: Rows) -> dict[str, Any]:
         """Return ``valid/<name>``, means over the members that have not failed, and ``members/valid/<name>``, lists."""
-        output, found = self.predict(rows.x), dict[str, Any]()
-        for name, figure in {"loss": self.loss, **self.metrics}.items():
-            values = member_losses(figure, output, rows.y)
-            weight = torch.ones_like(values[0]) if rows.weight is None else rows.weight.mT
-            means = (values * weight).sum(1) / weight.sum(-1).clamp_min(torch.finfo(values.dtype).tiny)
-            listed = [finite(m) for m in means.tolist()]
+        figures, found = {"loss": self.loss, **self.metrics}, dict[str, Any]()
+        own = own_rows(rows.weight)
+        means = self._means(figures, rows) if own is None else self._own_means(figures, rows, own)
+        for name, values in means.items():
+            listed = [finite(m) for m in values.tolist()]
             found |= {f"valid/{name}": self.mean(listed), f"members/valid/{name}": listed}
         return found
+
+    def _means(self, figures: Mapping[str, Metric], rows: Rows) -> dict[str, Tensor]:
+        """Return every member's means of figures, (K,), where all are judged by all rows."""
+        output = self.predict(rows.x)
+        weight = None if rows.weight is None else rows.weight.mT
+        return {name: _mean(member_losses(f, output, rows.y), weight) for name, f in figures.items()}
+
+    def _own_means(self, figures: Mapping[str, Metric], rows: Rows, own: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return the same where each is judged by rows of its own: it answers for those alone."""
+        self.network.eval()
+        found: dict[str, list[Tensor]] = {name: [] for name in figures}
+        for member, index in enumerate(own):
+            x, y, weight = rows.x[index], rows.y[index], rows.weight[index, member]  # type: ignore[index]  # own has some
+            with self._autocast(x.device), self.judged():
+                parts = torch.split(x, rows_at_once(x.shape[1:]))
+                output = torch.cat([self.population.answer(member, part) for part in parts]).float()
+            for name, figure in figures.items():
+                found[name].append(_mean(member_losses(figure, output[None], y), weight[None])[0])
+        return {name: torch.stack(values) for name, values in found.items()}
 
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int | None = None) -> Tensor:
@@ -221,3 +240,10 @@ class StackedTrainer(PopulationTrainer):
 def finite(value: float) -> float | None:
     """Return a number as JSON can hold it: ``None`` for what is not finite."""
     return value if math.isfinite(value) else None
+
+
+def _mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Return weighted means (K,) of values (K, N); weights are (K, N) or (1, N)."""
+    if weight is None:
+        return values.mean(1)
+    return (values * weight).sum(1) / weight.sum(-1).clamp_min(torch.finfo(values.dtype).tiny)

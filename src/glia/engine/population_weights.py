@@ -65,5 +65,20 @@ def fold_weights(fold: Tensor, folds: int, weight: Tensor | None = None) -> tupl
     return _mean_one((1.0 - held) * own), _mean_one(held * own)
 
 
+def own_rows(weight: Tensor | None) -> list[Tensor] | None:
+    """Return the numbers of the rows that count for each member, where most rows do not; else ``None``.
+
+    Parameters
+    ----------
+    weight : Tensor, optional
+        (N, K), at least 0.
+    """
+    if weight is None or weight.shape[1] == 1:
+        return None
+    counts = weight != 0
+    few = int(counts.sum()) <= counts.numel() // 2 and bool(counts.any(dim=0).all())
+    return [column.nonzero().squeeze(1) for column in counts.unbind(1)] if few else None
+
+
 def _mean_one(columns: Tensor) -> Tensor:
     return columns / columns.mean(0, keepdim=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 class Population(nn.Module):
@@ -31,6 +32,10 @@ class Population(nn.Module):
         """Map rows (B, *shape) to the outputs of all members, (K, B, O)."""
         raise TypeError(f"{type(self).__name__} does not say how members are computed")
 
+    def answer(self, member: int, x: Tensor) -> Tensor:
+        """Map rows (B, *shape) that one member alone is asked about to its outputs in evaluation mode, (B, O)."""
+        raise TypeError(f"{type(self).__name__} does not say how a member is computed")
+
     def member_state(self, member: int) -> dict[str, Tensor]:
         """Return one member's parameters and buffers under the plain network's names, as views without gradients."""
         raise TypeError(f"{type(self).__name__} does not say where members are")
@@ -51,11 +56,18 @@ class StackedPopulation(Population):
         K.
     form : str
         "batched" or "vmap".
+    plain : nn.Module
+        One network of that architecture; its weights do not matter.
     """
 
-    def __init__(self, network: nn.Module, members: int, form: str) -> None:
+    def __init__(self, network: nn.Module, members: int, form: str, plain: nn.Module) -> None:
         super().__init__()
         self.network, self.members, self.form = network, members, form
+        self._plain = (plain.eval(),)  # in a tuple: its weights are no part of the population
+
+    def answer(self, member: int, x: Tensor) -> Tensor:
+        """Map rows of one member, (B, *shape), to (B, O)."""
+        return functional_call(self._plain[0], self.member_state(member), (x,))  # type: ignore[no-any-return]
 
     def member_state(self, member: int) -> dict[str, Tensor]:
         """Return views on one member's slices."""

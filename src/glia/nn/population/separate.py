@@ -25,6 +25,11 @@ class SeparatePopulation(Population):
         super().__init__()
         self.networks, self.members = nn.ModuleList(networks), len(networks)
 
+    def answer(self, member: int, x: Tensor) -> Tensor:
+        """Map rows of one network, (B, *shape), to (B, O)."""
+        found: Tensor = self.networks[member].eval()(x)
+        return found
+
     def member_state(self, member: int) -> dict[str, Tensor]:
         """Return one network's state."""
         return self.networks[member].state_dict()

@@ -69,7 +69,8 @@ def stack(
     if form in ("auto", "batched"):
         made = None if watched else batched(networks)
         if made is not None:
-            return StackedPopulation(made.train(networks[0].training), len(networks), "batched")
+            made.train(networks[0].training)
+            return StackedPopulation(made, len(networks), "batched", copy.deepcopy(networks[0]))
         if form == "batched":
             kind = type(networks[0]).__name__
             raise InputError("every part must have a batched form", kind, 'take form="auto" or "vmap"')

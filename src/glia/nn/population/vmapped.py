@@ -40,7 +40,7 @@ class VmapPopulation(StackedPopulation):
             for name, buffer in list(module._buffers.items()):
                 if buffer is not None:
                     module._buffers[name] = torch.stack([other.get_buffer(name).detach() for other in others])
-        super().__init__(network, len(networks), "vmap")
+        super().__init__(network, len(networks), "vmap", copy.deepcopy(networks[0]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, *shape) to (K, B, O)."""
