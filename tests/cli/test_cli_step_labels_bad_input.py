@@ -82,6 +82,9 @@ def test_new_rows_that_do_not_fit(tmp_path, capsys):
     words = table(tmp_path)
     assert run([*words, "--group", "clinic", "--out", str(tmp_path / "run"), *FLAGS]) == 0
     model, new, frame = str(tmp_path / "run" / "model.glia"), str(tmp_path / "new.csv"), pl.read_csv(tmp_path / "l.csv")
+    tune = ["tune", new, "--id", "who", "--time", "t", "--target", "state", "--drop", "clinic", "--quiet"]
+    tune += ["--out", str(tmp_path / "tuned")]
+    (tmp_path / "space.toml").write_text("hidden = { choices = [[8], [16]] }")
     for change, verb, said in (
         (frame.with_columns(state=pl.lit("new")), ["evaluate", model, new], "'new'"),
         (frame.drop("state"), ["evaluate", model, new], "must hold the target"),
@@ -92,14 +95,20 @@ def test_new_rows_that_do_not_fit(tmp_path, capsys):
         (frame, ["explain", model, new, "--step", "6"], "step 6 of 's0', which has 6"),
         (frame, ["explain", model, new, "--step", "2", "--method", "gates"], "--step with gates"),
         (frame, ["explain", model, new, "--method", "shap"], "steps and channels"),
-        (frame, ["tune", new, "--id", "who", "--time", "t", "--target", "state", "--drop", "clinic", "--quiet",
-                 "--out", str(tmp_path / "tuned")], "one answer a row"),
+        (frame.head(29 * 6), tune, "at least 30 sequences with labels · got 29"),
+        (frame.with_columns(state=pl.col("x")), tune, "labels of steps must be classes"),
+        (frame.with_columns(state=pl.lit("a")), tune, "one class"),
+        (frame, [*tune, "--members", "3"], "members=3"),
+        (frame, [*tune, "--loss", "focal"], "loss='focal'"),
+        (frame, [*tune, "--resume"], "a study to go on with"),
+        (frame, [*tune, "--space", str(tmp_path / "space.toml")], "hidden"),
+        (frame, [*tune, "--folds", "3", "--trials", "0"], "trials"),
     ):  # fmt: skip
         change.write_csv(new)
         assert run(verb) == 2, (verb, said)
         err = capsys.readouterr().err
         assert said in err and "Traceback" not in err and len(err.strip().splitlines()) == 1, err
-    assert not (tmp_path / "p.csv").exists()
+    assert not (tmp_path / "p.csv").exists() and not (tmp_path / "tuned").exists()
 
 
 def test_a_step_is_chosen_of_labels_only(tmp_path, capsys):

@@ -126,7 +126,7 @@ def test_the_space_is_printed_and_can_be_handed_back(tuned, tmp_path, capsys):
     words = ["tune", str(tuned / "rows.csv"), "--target", "y", "--out", str(tmp_path / "out"), "--json", "--no-untuned"]
     assert run([*words, "--space", str(tmp_path / "space.toml"), *QUICK, "--trials", "1"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["default"] and record["trials"][0]["settings"]["hidden"] == [256, 256]
+    assert record["default"] and record["trials"][0]["settings"]["hidden"] == [128, 128]  # as few rows get
 
 
 def test_what_is_given_is_not_searched(tuned, tmp_path, capsys):

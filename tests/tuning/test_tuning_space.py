@@ -1,10 +1,13 @@
 """Spaces: what users write, what Optuna sees, what goes into a file."""
 
+import numpy as np
 import pytest
+from torch import nn
 
+from glia import Classifier
 from glia.core.errors import InputError
 from glia.estimators.settings import FitSettings
-from glia.tuning.default_space import FIRST, default_space
+from glia.tuning.default_space import default_space, first_choice
 from glia.tuning.settings import descriptions, searchable
 from glia.tuning.space import Choice, Real, Whole, read_space
 
@@ -84,5 +87,18 @@ def test_every_end_and_choice_is_tried_before_the_search():
 @pytest.mark.parametrize("rows", [100, 100_000])
 def test_the_default_space_holds_the_first_trial_and_is_explained(rows):
     space = default_space(rows)
-    assert space.encode(FIRST) is not None and set(space.names) <= set(descriptions())
+    assert space.encode(first_choice(rows)) is not None and set(space.names) <= set(descriptions())
     assert space.without(["lr"]).names == tuple(name for name in space.names if name != "lr")
+
+
+@pytest.mark.parametrize("rows", [150, 700, 2500])
+def test_the_first_trial_is_what_a_fit_of_one_network_chooses(rows):
+    X = np.random.default_rng(0).normal(size=(rows, 3))
+    model = Classifier(members=1, epochs=1, validation_fraction=0.1).fit(X, X[:, 0] + X[:, 1] ** 2 > 1)
+    first = first_choice(int(rows * 0.9))
+    assert first["lr"] == model.choices_["lr"]["value"]
+    made = model.network_
+    widths = tuple(layer.out_features for layer in made.modules() if isinstance(layer, nn.Linear))[:-1]
+    assert first["hidden"] == widths
+    assert first["dropout"] == max((layer.p for layer in made.modules() if isinstance(layer, nn.Dropout)), default=0.0)
+    assert (first["numeric_embedding"] == "none") == (made.input is None)

@@ -415,7 +415,7 @@ class NetworkEstimator(PreparedEstimator):
         if valid is None or isinstance(valid, Folds):
             return valid
         chosen = self._judges(x, count(valid[0]))
-        return valid if chosen is None else (take(valid[0], chosen), take(as_array(valid[1]), chosen))
+        return valid if chosen is None else (take(valid[0], chosen), take(self._check_y(valid[1]), chosen))
 
     def _held_weight(self, encoded: NDArray[Any]) -> Floats | None:
         """Return weights by which the validation loss judges what the training loss does."""

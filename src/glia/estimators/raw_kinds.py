@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from numpy.typing import NDArray
 
 from glia.core.errors import InputError
+from glia.core.protocols import Task
 from glia.core.source_kinds import source_kind
-from glia.data import Schema, Table
+from glia.data import Schema, Split, Table
 from glia.estimators.audio_fit import audio_columns, audio_copies, make_audio_estimator, read_audio_table
+from glia.estimators.seen_classes import check_seen
 from glia.estimators.sequence_fit import (
     is_sequences,
     make_sequence_estimator,
@@ -20,8 +23,8 @@ from glia.estimators.sequence_fit import (
     sequence_copies,
 )
 from glia.estimators.settings import FitSettings
-from glia.estimators.step_fit import make_step_estimator, step_columns
-from glia.estimators.step_table import labels_steps
+from glia.estimators.step_fit import check_seen_steps, make_step_estimator, step_columns
+from glia.estimators.step_table import labels_steps, rarest_labels
 from glia.estimators.text_fit import (
     is_texts,
     make_text_estimator,
@@ -54,6 +57,12 @@ class RawKind:
         (training rows, test rows) → both as columns for classic models, and these columns' roles.
     shown : tuple of str
         Roles of the columns by which people know a row.
+    strata : callable
+        Targets → what rows are divided evenly by.
+    check_seen : callable
+        (split, targets, task): raises where a part has classes that are not learned.
+    answered : str
+        What rows with a target are called.
     """
 
     role: str
@@ -63,6 +72,9 @@ class RawKind:
     copies: Callable[..., int]
     columns: Columns
     shown: tuple[str, ...] = ("id", "ignored", "group")
+    strata: Callable[[NDArray[Any]], NDArray[Any]] = lambda y: y
+    check_seen: Callable[[Split, NDArray[Any], Task], None] = check_seen
+    answered: str = "rows with a target"
 
 
 SOUNDS = RawKind("audio", "sounds", read_audio_table, make_audio_estimator, audio_copies, audio_columns)
@@ -71,7 +83,7 @@ SEQUENCES = RawKind(
 )
 LABELS = RawKind(
     "sequence", "sequences with a label for every step", read_sequence_table, make_step_estimator, sequence_copies,
-    step_columns,
+    step_columns, strata=rarest_labels, check_seen=check_seen_steps, answered="sequences with labels",
 )  # fmt: skip
 """Which sequences are of this kind is known once they are read: their target differs within them."""
 TEXTS = RawKind(

@@ -159,8 +159,11 @@ class SequenceLabeler(SequenceInput):
         told |= {f"probability_{c}": flat[:, i] for i, c in enumerate(self.classes_.tolist())}
         return step_names(X, sequences).with_columns(**{name: pl.Series(values) for name, values in told.items()})
 
-    def evaluate(self, X: Any, y: Any, *, n_boot: int = 500) -> EvaluationResult:
-        """Score the labelled steps of all sequences, each metric with an interval from resampling whole sequences."""
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None, *, n_boot: int = 500) -> EvaluationResult:
+        """Score the labelled steps of all sequences, each metric with an interval from resampling whole sequences.
+
+        A sequence's weight is that of each of its steps.
+        """
         sequences = rows_of(X)
         truth = np.concatenate(read_labels(y, sequences.lengths))
         probability = np.concatenate(self.predict_proba(sequences))
@@ -168,11 +171,13 @@ class SequenceLabeler(SequenceInput):
         if not there.any():
             raise InputError("some step must have a label", "none")
         decided = self.classes_[probability.argmax(axis=1)]
-        row = np.repeat(np.arange(len(sequences)), sequences.lengths)
+        row = np.repeat(np.arange(len(sequences)), sequences.lengths)[there]
         labels = np.array(truth[there].tolist())
+        weight = None if sample_weight is None else np.asarray(sample_weight)[row]
         return evaluate_steps(
-            self.task_, labels, decided[there], probability[there], row[there], classes=self.classes_, n_boot=n_boot
-        )
+            self.task_, labels, decided[there], probability[there], row, classes=self.classes_, sample_weight=weight,
+            n_boot=n_boot,
+        )  # fmt: skip
 
     def _probabilities(self, outputs: NDArray[np.float32], lengths: NDArray[np.intp]) -> Floats:
         """Return probabilities of all real steps, one after the other, (S, K)."""

@@ -27,8 +27,7 @@ from glia.estimators.raw_settings import named_roles
 from glia.estimators.regressor import Regressor
 from glia.estimators.seen_classes import check_seen
 from glia.estimators.settings import FitSettings
-from glia.estimators.step_fit import check_seen_steps
-from glia.estimators.step_table import labels_steps, rarest_labels, step_targets
+from glia.estimators.step_table import labels_steps, step_targets
 from glia.estimators.stream_table import stream_of
 from glia.nn import networks
 from glia.objectives import Objective
@@ -139,7 +138,7 @@ def fit_table(
             "sequences with labels", "give more, or cut long ones into parts that have ids of their own")  # fmt: skip
         raise InputError(f"a fit needs at least 10 {noun}", f"{len(table)} in {table.name}", do)
     weight = None if settings.weight is None else weights(table.frame[settings.weight])
-    strata = rarest_labels(y) if raw is LABELS else y
+    strata = y if raw is None else raw.strata(y)
     split = stream.survey().split if stream is not None else _split(divided, table, strata, task, method)
     if folder or raw is not None:
         twice = copies if raw is None else raw.copies
@@ -149,10 +148,8 @@ def fit_table(
     estimator = make(table.schema, settings, task, verbose).set_params(checkpoint=checkpoint)
     if stream is None and not pictures and raw is None and method == "random":
         split = folded(split, estimator)
-    if raw is LABELS:
-        check_seen_steps(split, y, task)
-    elif stream is None:
-        check_seen(split, y, task)
+    if stream is None:
+        (check_seen if raw is None else raw.check_seen)(split, y, task)
     streamed = None if stream is None else int(stream.survey().counts.sum())
     found = TableFit(estimator, table, split, y, weight, task, {"read": read_seconds}, streamed, raw)
     what = raw.noun if raw is not None else "pictures" if folder else f"rows, {len(table.schema.inputs())} columns"

@@ -16,7 +16,7 @@ from glia.core.results import jsonable
 from glia.estimators.choices import MEMBERS
 from glia.estimators.settings import FitSettings
 from glia.report.tune_run import described, problem_of, space_of
-from glia.tuning.default_space import FIRST
+from glia.tuning.default_space import first_choice
 from glia.tuning.result import TuneResult
 from glia.tuning.settings import TuneSettings
 from glia.tuning.tune import search, seconds_of
@@ -66,14 +66,15 @@ def best_within(
     folder.mkdir(parents=True, exist_ok=True)
     result, error = search(
         problem, space, trials=_TRIALS, budget=SHARE * budget, path=folder / f"{name}.db", halving=asked.plan,
-        seed=settings.seed, first=FIRST, about={"settings": described(asked)},
+        seed=settings.seed, first=first_choice(len(split.train)), about={"settings": described(asked)},
     )  # fmt: skip
     if result.stopped == "interrupted":
         raise KeyboardInterrupt("while settings were searched; the same command goes on")
     if result.best is None and error is not None:
         raise error
     best = dict(result.best_settings) if result.best is not None else {}
-    members = _members(settings, result, budget - (time.monotonic() - begun))
+    left = budget - (time.monotonic() - begun)
+    members = _members(settings, result, left) if problem.several else settings.members
     found = {
         "settings": best,
         "members": members,
@@ -86,7 +87,8 @@ def best_within(
     }
     record = dict(jsonable(found))
     write_json(known, record)
-    say(f"fitting {members} networks with the best of {record['trials']} trials")
+    what = f"{members} networks" if problem.several else "a network"
+    say(f"fitting {what} with the best of {record['trials']} trials")
     return settings.replace(**best, members=members), record
 
 

@@ -70,7 +70,7 @@ def verdict(data: Mapping[str, Any]) -> str:
         return f"Tuning pays: better than Glia’s own choice on rows that no trial saw, {by}."
     if kind == "worse":
         return f"Do not use these settings: Glia’s own choice is better on rows that no trial saw, {by}."
-    return f"Tuning makes no difference that the test rows can show: {by}."
+    return f"Tuning makes no difference that the test {data['noun']} can show: {by}."
 
 
 def _keys(data: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -92,7 +92,7 @@ def _keys(data: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
     if first is not None:
         name, figure = first
-        note = f"{_range(figure)}, on {words.number(data['n_test'])} test rows"
+        note = f"{_range(figure)}, on {words.number(data['n_test'])} test {data['noun']}"
         keys.append({"label": words.headed(words.label(name)), "value": words.number(figure["value"]), "note": note})
     return keys
 
@@ -212,8 +212,9 @@ def _test(data: Mapping[str, Any]) -> Chart | None:
         figure = (data[part] or {}).get(name)
         if figure:
             bars.append(Bar(label, figure["value"], figure["low"], figure["high"], kind))
-    title = f"On {words.number(data['n_test'])} test rows: {words.label(name)} {words.number(bars[0].value)}"
-    note = "Intervals of 95 %. The difference has a narrower interval than either, since rows are hard for both."
+    title = f"On {words.number(data['n_test'])} test {data['noun']}: {words.label(name)} {words.number(bars[0].value)}"
+    note = "Intervals of 95 %. The difference has a narrower interval than either, since "
+    note += f"{data['noun']} are hard for both."
     return interval_chart("test", title, bars, x_label=words.label(name), note=note if len(bars) > 1 else "")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from glia.core.errors import InputError
 from glia.core.files import write_json, write_text
+from glia.core.results import Interval
 from glia.core.seeds import derive
 from glia.core.toml import value_text
 from glia.data import Split, Table, split_rows
@@ -20,6 +21,7 @@ from glia.estimators.persist import save
 from glia.estimators.raw_kinds import LABELS, kind_of
 from glia.estimators.seen_classes import check_seen
 from glia.estimators.settings import FitSettings
+from glia.estimators.step_scores import steps_difference
 from glia.estimators.table_fit import (
     TableFit,
     dividing,
@@ -30,9 +32,11 @@ from glia.estimators.table_fit import (
     targets,
     weights,
 )
-from glia.objectives import metrics, paired_difference, primary_metric
+from glia.objectives import paired_difference, primary_metric
+from glia.objectives.metric import Metric
+from glia.report.step_run import labelled_steps
 from glia.report.tune_page import render_tune
-from glia.tuning.default_space import FIRST, default_space, raw_space
+from glia.tuning.default_space import default_space, first_choice, raw_space
 from glia.tuning.progress import Progress
 from glia.tuning.result import TuneResult
 from glia.tuning.settings import TuneSettings, descriptions, searchable
@@ -92,7 +96,8 @@ def tune_run(
     found.check(searchable(), problem.make)
     as_plan(settings.plan, problem.make({}), found, None)
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"searching {len(found.names)} settings on {len(split.train):,} rows, judged by {problem.validation}")
+    where = f"{len(split.train):,} {problem.answers.noun}, judged by {problem.validation}"
+    say(f"searching {len(found.names)} settings on {where}")
     result, error = search(
         problem,
         found,
@@ -102,7 +107,7 @@ def tune_run(
         sampler=settings.sampler,
         halving=settings.plan,
         seed=settings.seed,
-        first=FIRST,
+        first=first_choice(len(split.train)),
         about={"settings": described(settings)},
         tell=tell,
     )
@@ -111,7 +116,8 @@ def tune_run(
     files = {"study": str(study), "space": str(folder / "space.toml")}
     write_text(folder / "space.toml", found.to_toml(descriptions(), HEADING))
     if result.best is not None:
-        best = settings.fit_settings(**result.best_settings, members=_members(settings, len(split.train)))
+        members = _members(settings, len(split.train)) if problem.several else settings.members
+        best = settings.fit_settings(**result.best_settings, members=members)
         files["settings"] = str(folder / "settings.toml")
         write_text(folder / "settings.toml", best.to_toml())
         if result.stopped != "interrupted":
@@ -143,20 +149,19 @@ def _check_places(folder: Path, study: Path, settings: TuneSettings, resume: boo
 def problem_of(settings: TuneSettings) -> tuple[Problem, Split]:
     """Return what is tuned: the rows of training and validation. Test rows are not handed on."""
     table = read_rows(settings)
-    if kind_of(table.schema, settings) is LABELS:
-        got = f"labels of steps in {settings.target!r}"
-        raise InputError(
-            "settings are searched for one answer a row", got, "use glia fit, and give what you want to try"
-        )
+    kind = kind_of(table.schema, settings)
     y, task = targets(table, settings)
+    make_estimator_for(table.schema, settings.fit_settings(), task)  # which may refuse what trials do without
     if len(table) < 30:
-        raise InputError("tuning needs at least 30 rows with a target", f"{len(table)}", "give more rows")
+        noun = "rows with a target" if kind is None else kind.answered
+        raise InputError(f"tuning needs at least 30 {noun}", f"{len(table)}", "give more")
+    strata = y if kind is None else kind.strata(y)
     divided = dividing(settings)
     method = split_method(divided)
     split = split_rows(
         table,
-        y=y if y.ndim == 1 else None,
-        task=task if y.ndim == 1 else None,
+        y=strata if strata.ndim == 1 else None,
+        task=task if strata.ndim == 1 else None,
         method=method,
         group=settings.group,
         time=divided.time,
@@ -164,23 +169,22 @@ def problem_of(settings: TuneSettings) -> tuple[Problem, Split]:
         validation_fraction=settings.validation_fraction,
         random_state=settings.seed,
     )
-    check_seen(split if settings.folds is None else replace(split, train=np.union1d(split.train, split.valid)), y, task)
     inside = np.union1d(split.train, split.valid)
+    learned = split if settings.folds is None else replace(split, train=inside)
+    (check_seen if kind is None else kind.check_seen)(learned, y, task)
     weight = None if settings.weight is None else weights(table.frame[settings.weight])[inside]
     folds = [(np.searchsorted(inside, split.train), np.searchsorted(inside, split.valid))]
-    words = f"{len(split.valid):,} validation rows"
     if settings.folds is not None:
-        strata = y[inside] if y.ndim == 1 and task != "regression" else None
+        classes = strata[inside] if strata.ndim == 1 and task != "regression" else None
         groups = table.frame[settings.group].to_numpy()[inside] if method == "group" and settings.group else None
         seed = derive(settings.seed, "validation")
-        folds = draw_folds(len(inside), strata, folds=settings.folds, groups=groups, seed=seed)
-        words = f"{settings.folds} folds of {len(inside):,} rows"
+        folds = draw_folds(len(inside), classes, folds=settings.folds, groups=groups, seed=seed)
 
     def make(chosen: dict[str, Any]) -> Any:
         return make_estimator_for(table.schema, settings.fit_settings(**chosen, members=1), task)
 
     rows: Table = table.take(inside)
-    return Problem(make, searchable(), rows, y[inside], weight, folds, words), split
+    return Problem(make, searchable(), rows, y[inside], weight, folds), split
 
 
 def space_of(settings: TuneSettings, given: str | None, problem: Problem, rows: int) -> Space:
@@ -241,12 +245,33 @@ def _tested(
     plain = _fitted(settings.fit_settings())
     own = plain.estimator.evaluate(rows, truth, weight, n_boot=resamples)
     primary = primary_metric(tuned.task)
+    compare = _steps_difference if tuned.kind is LABELS else _rows_difference
+    difference = compare(tuned, plain, primary, resamples)
+    return replace(result, untuned=own.metrics, difference=difference, primary=primary.name)
+
+
+def _rows_difference(tuned: TableFit, plain: TableFit, primary: Metric, n_boot: int) -> Interval:
+    """Return by how much the tuned model is better on the test rows."""
+    rows, truth = tuned.part("test")
+    weight = None if tuned.weight is None else tuned.weight[tuned.split.test]
     labels = primary.needs == "prediction"
     sides = [one.estimator.predict(rows) if labels else one.estimator.predict_proba(rows) for one in (tuned, plain)]
-    first, second = sides if metrics.get(primary.name).greater_is_better else sides[::-1]
+    first, second = sides if primary.greater_is_better else sides[::-1]
     classes = getattr(tuned.estimator, "classes_", None) if tuned.task in ("binary", "multiclass") else None
-    difference = paired_difference(tuned.task, primary, truth, first, second, weight, classes=classes, n_boot=resamples)
-    return replace(result, untuned=own.metrics, difference=difference, primary=primary.name)
+    return paired_difference(tuned.task, primary, truth, first, second, weight, classes=classes, n_boot=n_boot)
+
+
+def _steps_difference(tuned: TableFit, plain: TableFit, primary: Metric, n_boot: int) -> Interval:
+    """Return the same of labelled steps, whose sequences are drawn whole."""
+    rows, _ = tuned.part("test")
+    steps, classes = labelled_steps(tuned, tuned.split.test), tuned.estimator.classes_
+    found = [np.concatenate(one.estimator.predict_proba(rows))[steps.there] for one in (tuned, plain)]
+    sides = [(classes[probability.argmax(axis=1)], probability) for probability in found]
+    first, second = sides if primary.greater_is_better else sides[::-1]
+    return steps_difference(
+        tuned.task, primary, steps.y, first, second, steps.row, classes=classes, sample_weight=steps.weight,
+        n_boot=n_boot,
+    )  # fmt: skip
 
 
 def _fitted(settings: FitSettings) -> TableFit:

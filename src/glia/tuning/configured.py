@@ -30,7 +30,8 @@ def known_settings(estimator: Any) -> list[str]:
         return own
     plain = [name for name in own if "__" not in name and name not in ("random_state", "verbose", "checkpoint")]
     shaped = _SHAPE if isinstance(estimator.network, (str, Spec)) else ()
-    return [*plain, *shaped, *_PREPARE, *_OBJECTIVE, "weight_decay"]
+    judged = _OBJECTIVE if "objective" in own else ()
+    return [*plain, *shaped, *_PREPARE, *judged, "weight_decay"]
 
 
 def configured(estimator: Any, settings: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from glia.engine.sources import Source
 from glia.estimators.base import NetworkEstimator
 from glia.estimators.choices import Choices
 from glia.estimators.training import to_rows
+from glia.tuning.answers import answers_of
 
 Part = tuple[Any, Any, NDArray[np.float64] | None]
 """Rows, targets and weights."""
@@ -91,23 +93,24 @@ def prepare(estimator: Any, train: Part, held: Part) -> Prepared:
         If rows, targets or settings cannot be used.
     """
     kind = type(estimator)
-    params = {**estimator.get_params(deep=False), "members": 1, "warm_start": False, "checkpoint": None}
-    probe = type(kind.__name__, (_Untrained, kind), {})(**params)
+    params = estimator.get_params(deep=False)
+    alone = {name: value for name, value in _ALONE.items() if name in params}
+    probe = type(kind.__name__, (_Untrained, kind), {})(**{**params, **alone})
     rows, targets, weight = train
     if len(held[1]) == 0:
         raise InputError("tuning needs rows to validate on", "none", "hold out a larger share")
     probe.fit(rows, targets, weight, validation=(held[0], held[1]))
     found: Prepared = probe.prepared
     given = held[2] if held[2] is None or found.judges is None else held[2][found.judges]
-    weight = _judging(found.held, given)
+    weight = _judging(found.held, given, answers_of(estimator).worth(found.held.y))
     return replace(found, held=replace(found.held, weight=weight))
 
 
-def _judging(held: Rows, weight: NDArray[np.float64] | None) -> Any:
-    """Return the weights by which validation rows judge: those of their classes times their own, (M, 1)."""
+def _judging(held: Rows, weight: NDArray[np.float64] | None, worth: Any) -> Any:
+    """Return the weights by which validation rows judge, (M, 1): of their classes, their own, what each is worth."""
     own = None if weight is None else held.y.new_tensor(np.asarray(weight), dtype=held.x.dtype)
-    both = own if held.weight is None else held.weight if own is None else held.weight * own
-    return None if both is None else both.reshape(-1, 1)
+    given = [one.to(held.x.dtype) for one in (held.weight, own, worth) if one is not None]
+    return math.prod(given[1:], start=given[0]).reshape(-1, 1) if given else None
 
 
 class Preparations:
@@ -140,6 +143,7 @@ class Preparations:
         return next(iter(self._kept.values()))[0] if self._kept else self.of({})[0]
 
 
+_ALONE: dict[str, Any] = {"members": 1, "warm_start": False, "checkpoint": None}
 _TRAINING = (
     "optimizer", "lr", "schedule", "batch_size", "epochs", "early_stopping", "effort", "precision", "verbose",
     "members", "bootstrap", "checkpoint", "warm_start", "threshold",

@@ -67,6 +67,8 @@ class TuneResult(Result):
         The metric of ``difference``.
     logarithmic : tuple of str
         Settings that were searched evenly by their logarithms.
+    noun : {"rows", "sequences"}
+        What the numbers above count; of sequences, their labelled steps are judged.
     """
 
     metric: str
@@ -89,6 +91,7 @@ class TuneResult(Result):
     difference: Interval | None = None
     primary: str = ""
     logarithmic: tuple[str, ...] = ()
+    noun: str = "rows"
 
     @property
     def best_settings(self) -> dict[str, Any]:
@@ -135,12 +138,12 @@ class TuneResult(Result):
             words = "is better than" if self.difference.low > 0 else "cannot be told apart from"
             words = "is worse than" if self.difference.high < 0 else words
             said.append(
-                f"On {self.n_test:,} test rows, which no trial has seen, it {words} Glia's own choice: "
+                f"On {self.n_test:,} test {self.noun}, which no trial has seen, it {words} Glia's own choice: "
                 f"{self.primary} by {self.difference}."
             )
         elif self.test:
             name, figure = next(iter(self.test.items()))
-            said.append(f"On {self.n_test:,} test rows, which no trial has seen: {name} {figure}.")
+            said.append(f"On {self.n_test:,} test {self.noun}, which no trial has seen: {name} {figure}.")
         if self.stopped != "all done":
             said.append(f"The search ended before its {self.wanted} trials: {self.stopped}.")
         return " ".join(said)
@@ -163,7 +166,7 @@ class TuneResult(Result):
                 for name, f in self.test.items()
             )
             heads = ("metric", "tuned", "low (95%)", "high (95%)", "Glia's own choice")
-            found.append(Table(f"On {self.n_test:,} test rows", heads, figures))
+            found.append(Table(f"On {self.n_test:,} test {self.noun}", heads, figures))
         return found
 
     def figures(self) -> dict[str, Callable[..., Axes]]:

@@ -13,26 +13,26 @@ import joblib
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
 from glia.core.errors import InputError, near
 from glia.core.seeds import derive
 from glia.data import Table
 from glia.engine.intervals import read_interval
+from glia.estimators.large_rows import LargeRows
 from glia.estimators.settings import FitSettings
 from glia.estimators.table_fit import make_estimator
-from glia.estimators.targets import as_array
+from glia.tuning.answers import Answers, answers_of
 from glia.tuning.configured import configured, known_settings
-from glia.tuning.default_space import FIRST, default_space
+from glia.tuning.default_space import first_choice, space_for
 from glia.tuning.family import Family
 from glia.tuning.halving import Halving
 from glia.tuning.prepared import Preparations, is_network
 from glia.tuning.progress import Clock, Progress
 from glia.tuning.result import TuneResult
-from glia.tuning.scoring import make_scorer, metric_name, score
+from glia.tuning.scoring import check_score, metric_name, score
 from glia.tuning.search import Search
 from glia.tuning.space import Space, read_space
 from glia.tuning.study import Study, Trial
@@ -54,11 +54,9 @@ class Problem:
     known : tuple of str
         Names of settings that can be searched.
     X, y, weight
-        Rows, targets and weights (or ``None``), test rows not among them.
+        Rows, targets (labels of steps as an array (N,) of arrays) and weights (or ``None``), test rows not among them.
     folds : list of (train, valid)
         Row numbers.
-    validation : str
-        What judges, in words.
     """
 
     make: Callable[[dict[str, Any]], Any]
@@ -67,7 +65,29 @@ class Problem:
     y: NDArray[Any]
     weight: NDArray[np.float64] | None
     folds: Folds
-    validation: str
+
+    @property
+    def answers(self) -> Answers:
+        """What is right for these rows."""
+        return answers_of(self.make({}))
+
+    @property
+    def validation(self) -> str:
+        """What judges, in words.
+
+        Raises
+        ------
+        InputError
+            If there is nothing to judge by.
+        """
+        answers = self.answers
+        amounts = [answers.amount(self.y[held]) for _, held in self.folds]
+        return amounts[0] if len(amounts) == 1 else f"{len(amounts)} folds of {len(self.y):,} {answers.noun}"
+
+    @property
+    def several(self) -> bool:
+        """Whether several networks can be one estimator."""
+        return "members" in self.make({}).get_params(deep=False)
 
     def parts(self) -> list[tuple[Any, Any]]:
         """Return rows, targets and weights of every fold's two parts."""
@@ -102,7 +122,7 @@ def tune(
     estimator : estimator or {"binary", "multiclass", "multilabel", "regression"}
         What is tuned: any estimator of scikit-learn's contract, or a task, for Glia's network of that task.
     X, y : array-like
-        Rows and targets; keep test rows back.
+        Rows and targets, of a ``SequenceLabeler`` the labels of all steps; keep test rows back.
     space : mapping, Space or path, optional
         See ``read_space``; Glia's own networks have a default.
     trials : int
@@ -122,7 +142,8 @@ def tune(
         Stop poor configurations early, and train those of one architecture in one computation; "auto" does so with
         Glia's networks, unless ``scoring`` is given or the loss itself is searched.
     scoring : str or callable, optional
-        A score of scikit-learn's, the more the better; by default the loss, log loss or root mean squared error.
+        A score of scikit-learn's, the more the better; by default the loss, log loss or root mean squared error. Of
+        labels of steps, a name is a score of all labelled steps; a function gets sequences and their labels.
     sample_weight : array-like, optional
         Weights of rows, in training and judging.
     random_state : int, None or RandomState
@@ -147,26 +168,25 @@ def tune(
     """
     seed = int(random_state) if isinstance(random_state, (int, np.integer)) else _drawn(random_state)
     base = _estimator(estimator)
-    X, values = as_rows(X), as_array(y)
+    X, answers = as_rows(X), answers_of(base)
+    values = answers.read(X, y)
     if count(X) != len(values):
         raise InputError("there must be a target for every row", f"{len(values)} targets for {count(X)} rows")
     if len(values) < 2:
         raise InputError("tuning needs at least two rows", "1 sample (n_samples=1)", "hand in more rows")
-    if is_classifier(base):
-        check_classification_targets(values)
-    strata = values if is_classifier(base) and values.ndim == 1 else None
-    drawn = draw_folds(len(values), strata, folds=folds, fraction=validation_fraction, seed=derive(seed, "validation"))
+    drawn = draw_folds(
+        len(values), answers.strata(values), folds=folds, fraction=validation_fraction, seed=derive(seed, "validation")
+    )
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, values, dtype=np.float64)
-    words = f"{len(drawn[0][1]):,} validation rows" if len(drawn) == 1 else f"{len(drawn)} folds"
     problem = Problem(
-        lambda settings: configured(base, settings), tuple(known_settings(base)), X, values, weight, drawn, words
+        lambda settings: configured(base, settings), tuple(known_settings(base)), X, values, weight, drawn
     )
     if space is None and not is_network(base):
         raise InputError("a search space must be given for this estimator", type(base).__name__, 'e.g. {"C": Real(…)}')
-    found = default_space(len(drawn[0][0])) if space is None else read_space(space)
+    found = space_for(base, len(drawn[0][0])) if space is None else read_space(space)
     result, error = search(
         problem, found, trials=trials, budget=seconds_of(time_budget), path=study, sampler=sampler, halving=halving,
-        scoring=scoring, seed=seed, tell=tell,
+        scoring=scoring, seed=seed, first=first_choice(len(drawn[0][0])), tell=tell,
     )  # fmt: skip
     if result.stopped == "interrupted":
         warnings.warn("tuning was interrupted; the trials so far are kept", stacklevel=2)
@@ -186,7 +206,7 @@ def search(
     halving: Any = "auto",
     scoring: Any = None,
     seed: int = 0,
-    first: Mapping[str, Any] | None = FIRST,
+    first: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
     tell: Callable[[Progress], None] | None = None,
 ) -> tuple[TuneResult, Exception | None]:
@@ -196,8 +216,8 @@ def search(
     space.check(problem.known, problem.make)
     example = problem.make({})
     if scoring is not None:
-        make_scorer(example, scoring)
-    plan = as_plan(halving, example, space, scoring)
+        check_score(example, problem.y, scoring)
+    plan, validation = as_plan(halving, example, space, scoring), problem.validation
     described = {
         "rows": fingerprint(problem), "search": repr(plan), "scoring": str(scoring), **(about or {}),
     }  # fmt: skip
@@ -216,7 +236,7 @@ def search(
             stopped = "time is up"
         result = TuneResult(
             metric=metric,
-            validation=problem.validation,
+            validation=validation,
             sampler=sampler,
             halving=plan is not None,
             epochs=epochs,
@@ -224,11 +244,12 @@ def search(
             trials=records,
             best=best_trial(records),
             importance=study.importance(records),
-            default=study.first is not None,
+            default=study.first is not None and not isinstance(example, LargeRows),  # of these, Glia chooses otherwise
             seconds=clock.seconds,
             stopped=stopped,
             n_train=len(problem.folds[0][0]),
             n_valid=len(problem.folds[0][1]),
+            noun=problem.answers.noun,
             logarithmic=tuple(name for name, found in space.dimensions.items() if getattr(found, "log", False)),
         )
     return result, next(iter(work.errors), None)
@@ -310,8 +331,13 @@ def fingerprint(problem: Problem) -> str:
     frame = problem.X.frame if isinstance(problem.X, Table) else problem.X
     digest.update(_spelt(frame).encode() if isinstance(frame, pl.DataFrame) else joblib.hash(frame).encode())
     for part in (problem.y, problem.weight, *(rows for fold in problem.folds for rows in fold)):
-        digest.update(repr(part.tolist()).encode() if part is not None else b"-")
+        digest.update(repr(_whole(part)).encode() if part is not None else b"-")
     return digest.hexdigest()[:32]
+
+
+def _whole(part: NDArray[Any]) -> list[Any]:
+    """Return all values as plain ones: NumPy leaves some out where it writes long arrays that stand in a list."""
+    return [one.tolist() if isinstance(one, np.ndarray) else one for one in part.tolist()]
 
 
 def _spelt(frame: pl.DataFrame) -> str:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from glia.tuning.configured import configured
 from glia.tuning.result import TuneResult
-from glia.tuning.scoring import make_scorer
+from glia.tuning.scoring import score
 from glia.tuning.tune import tune
 
 
@@ -27,6 +27,10 @@ def _has(name: str) -> Callable[[Any], bool]:
         return True
 
     return check
+
+
+def _can_score(tuned: Any) -> bool:
+    return tuned.scoring is not None or _has("score")(tuned)
 
 
 class TunedEstimator(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
@@ -141,11 +145,11 @@ class TunedEstimator(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  
         """Return the best estimator's scores."""
         return self._best().decision_function(X)
 
-    @available_if(_has("score"))  # type: ignore[untyped-decorator]
+    @available_if(_can_score)  # type: ignore[untyped-decorator]
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the best estimator's ``scoring``, the more the better; without one its own: accuracy or R²."""
         if self.scoring is not None:
-            return float(make_scorer(self._best(), self.scoring)(self.best_estimator_, X, y))
+            return -score(self._best(), X, y, scoring=self.scoring)
         more = {} if sample_weight is None else {"sample_weight": sample_weight}
         return float(self._best().score(X, y, **more))
 
