@@ -39,7 +39,8 @@ def result(difference=None, **more):
 def test_the_verdict_is_what_the_interval_says(difference, kind, begins):
     data = result(difference).to_dict()
     assert outcome_of(data) == kind and verdict(data).startswith(begins)
-    page = render_tune({**data, "summary": result(difference).summary(), "name": "<x>.csv"})
+    page = render_tune({**data, "name": "<x>.csv"})
+    assert page.count("roc_auc") == 0 and "The best of 13 trials has" in page.replace("\xa0", " ")
     assert f'class="verdict {kind}"' in page and "<b>" not in page.split("</style>")[1].replace("<b>Warning</b>", "")
     assert "&lt;positive&gt;" in page and "is a hint" in page and "flattering" in page
     assert ("What do rows say that no trial has seen?" in page) is (difference is not None)
@@ -48,7 +49,7 @@ def test_the_verdict_is_what_the_interval_says(difference, kind, begins):
 def test_a_search_without_any_score_still_has_a_page():
     found = result()
     empty = TuneResult(**{**vars(found), "trials": found.trials[-1:], "best": None, "importance": {}})
-    page = render_tune({**empty.to_dict(), "summary": empty.summary()})
+    page = render_tune(empty.to_dict())
     assert "No configuration could be used" in page and "None of 1 trials has a score" in page
 
 

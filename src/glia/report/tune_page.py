@@ -23,7 +23,7 @@ def render_tune(record: Mapping[str, Any]) -> str:
     Parameters
     ----------
     record : mapping
-        ``TuneResult.to_dict()``, and ``summary``, ``name``, ``target``, ``files`` and ``command`` where they are known.
+        ``TuneResult.to_dict()``, and ``name``, ``target``, ``files`` and ``command`` where they are known.
     """
     data: dict[str, Any] = jsonable(dict(record))
     scored = [t for t in data["trials"] if t["score"] is not None]
@@ -32,6 +32,7 @@ def render_tune(record: Mapping[str, Any]) -> str:
         "tune.html.j2",
         r=Section(data),
         verdict=verdict(data),
+        answer=answer(data),
         outcome=outcome,
         icon=_STANDING[outcome],
         optimistic=OPTIMISTIC,
@@ -71,6 +72,20 @@ def verdict(data: Mapping[str, Any]) -> str:
     if kind == "worse":
         return f"Do not use these settings: Glia’s own choice is better on rows that no trial saw, {by}."
     return f"Tuning makes no difference that the test {data['noun']} can show: {by}."
+
+
+def answer(data: Mapping[str, Any]) -> str:
+    """Return what was found on the rows that judged the search; what test rows say stands in the verdict."""
+    done = sum(trial["state"] in ("complete", "stopped", "failed") for trial in data["trials"])
+    if data["best"] is None:
+        return f"None of {done} trials has a score ({data['stopped']})."
+    own = data["trials"][0]["score"] if data["default"] else None
+    best = f"a {data['metric']} of {words.number(data['best_score'])} on {data['validation']}"
+    said = f"The best of {done} trials has {best}"
+    said += "." if own is None else f"; Glia’s own choice has {words.number(own)}."
+    if data["stopped"] != "all done":
+        said += f" The search ended before its {data['wanted']} trials: {data['stopped']}."
+    return said
 
 
 def _keys(data: Mapping[str, Any]) -> list[dict[str, str]]:
