@@ -39,9 +39,10 @@ demo: $(STAMP) ## fit a network on the bundled Adult census table and write a re
 	@.venv/bin/glia fit demo/adult.csv --target income --out demo
 	@echo "The report: $(CURDIR)/demo/report.html (open it in a browser)"
 
-# One thread per worker: two workers that each start as many threads as there are cores are slower than one.
+# One thread per worker: two workers that each start as many threads as there are cores are slower than one. Bytecode
+# is kept even where the environment says otherwise: tests start many processes, which would all compile Glia anew.
 test: $(STAMP) ## run the tests
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -m "not slow" $(ARGS)
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 2 -m "not slow" $(ARGS)
 
 check: $(STAMP) ## lint, format, types, and the rules of the house
 	@$(PY) -m ruff check .

@@ -78,7 +78,7 @@ def test_ctrl_c_keeps_the_best_weights_and_says_where(here):
 
 
 def test_ctrl_c_before_the_first_epoch_is_done_writes_nothing(here):
-    bundled.load("diamonds").head(20_000).rename({"y": "width", "price": "y"}).write_csv("t.csv")
+    bundled.load("diamonds").head(6_000).rename({"y": "width", "price": "y"}).write_csv("t.csv")
     status, out, lines = interrupted_fit((*FIT, "--batch-size", "1", "--hidden", "256,256"), after_epochs=0)
     assert (status, out) == (130, "")
     assert lines[-1] == "glia: interrupted · before the first epoch was done; nothing was written\n"

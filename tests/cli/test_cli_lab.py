@@ -15,8 +15,8 @@ from glia.cli.main import run
 def asked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(240, 4))
-    y = np.where(x[:, 0] + x[:, 1] * x[:, 2] + 0.3 * rng.normal(size=240) > 0, "yes", "no")
+    x = rng.normal(size=(160, 4))
+    y = np.where(x[:, 0] + x[:, 1] * x[:, 2] + 0.3 * rng.normal(size=160) > 0, "yes", "no")
     pl.DataFrame({**{f"c{i}": x[:, i] for i in range(4)}, "y": y}).write_csv(folder / "rows.csv")
     words = ["lab", "6,22", "--data", str(folder / "rows.csv"), "--target", "y", "--seeds", "5", "--quiet"]
     for name in ("one", "two"):

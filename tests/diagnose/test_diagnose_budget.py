@@ -64,17 +64,17 @@ class Counted:
 
 
 def test_long_sequences_are_looked_at_with_no_more_work_than_is_allowed(monkeypatch):
-    scale = 5e-4  # the bounds made small, so that sequences that fit a test are long
+    scale = 2.5e-4  # the bounds made small, so that sequences that fit a test are long
     for module in ("glia.diagnose.measures", "glia.diagnose.budget", "glia.diagnose.prove"):
         for name in ("LOOK", "JUDGE", "SWEEP", "TRIALS", "PROOF"):
             if hasattr(__import__(module, fromlist=["x"]), name):
                 monkeypatch.setattr(f"{module}.{name}", getattr(bounds, name) * scale)
-    model, (X, y) = fitted(600), rows(600)
+    model, (X, y) = fitted(300), rows(300)
     counted = Counted(monkeypatch)
-    long = diagnose(model, X, y, held_out=rows(600, 30, 1))
+    long = diagnose(model, X, y, held_out=rows(300, 30, 1))
     spent = counted.cells * 60
     allowed = bounds.LOOK + 2 * bounds.JUDGE + bounds.SWEEP + bounds.TRIALS  # already made small
-    floor = 600 * 60 * (32 * 3 + 26 * 16 + 90 + 3 * 20 * 4 + 60 * 4)  # the least rows that anything is measured on
+    floor = 300 * 60 * (32 * 3 + 26 * 16 + 90 + 3 * 20 * 4 + 60 * 4)  # the least rows that anything is measured on
     assert spent < allowed * 2 + floor
     assert long.measures.trial is None and any("too long" in one for one in long.measures.left_out)
     assert long.measures.train.relative > 0 and long.measures.gradients

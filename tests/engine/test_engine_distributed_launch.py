@@ -43,6 +43,7 @@ def check_killed(folder, hows, rank, step):
     return [one["restarts"] for one in killed]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_starts_again_and_the_weights_are_the_same_to_the_bit(tmp_path):
     assert check_killed(tmp_path, WAYS[:1], 1, 7) == [1, 1]
 

@@ -36,7 +36,8 @@ def test_q11_where_first_weights_are_too_large():
 
 
 def test_q11_where_they_are_not_there_is_nothing_to_remedy():
-    found = words(q11.CLAIMS, q11.measure(Bench(q11.wide(7, 150)), SEEDS, large=1.0, rows=q11.wide(7, 150)))
+    data = q11.wide(7, 150)
+    found = words(q11.CLAIMS, q11.measure(Bench(data), SEEDS, large=1.0, rows=data))
     assert "supported" not in found.values()
     assert found["explodes"] == found["fails"] == found["yours he"] == "refuted"
 

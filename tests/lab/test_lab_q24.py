@@ -54,7 +54,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def without():
-    return q24.measure(Bench(bumps()), range(4), spots(), q24.motif(0, 500, anywhere=False))
+    return q24.measure(Bench(bumps(500)), range(4), spots(), q24.motif(0, 300, anywhere=False))
 
 
 @pytest.mark.parametrize("key", ["fewer weights", "shifted", "neighbours", "series", "table"])

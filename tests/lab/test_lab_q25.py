@@ -1,5 +1,7 @@
 """Question 25: pooling does what it is for, unless the position is what matters or there is none."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,26 @@ from glia.lab import q25_pooling as q25
 from glia.lab.bench import Bench
 from glia.lab.made import line
 from glia.lab.made_shapes import shaped
+from glia.lab.runs import Runs
 from glia.lab.verdict import judge, weigh
 
 BENCH = Bench(line(60))  # no claim is on the user's data
+
+
+@dataclass(frozen=True)
+class Remembering(Bench):
+    """A bench for one table, which trains a part of a network only once."""
+
+    trained: dict[q25.Part, Runs] = field(default_factory=dict)
+
+    def train(self, make, seeds, **options):
+        part = make.func.__self__
+        if part not in self.trained:
+            self.trained[part] = super().train(make, seeds, **options)
+        return self.trained[part]
+
+
+ON_BARS = Remembering(line(60))
 
 
 def verdict(key, pair):
@@ -52,7 +71,9 @@ class Blind(nn.Module):
 
 @pytest.fixture(scope="module")
 def found():
-    return q25.measure(BENCH, range(5), bars())
+    """Average pooling and stride are not asked about here: what stands in their places is trained anyway."""
+    parts = q25.PARTS | {"average pooling": q25.Part(), "stride": q25.Part()}
+    return q25.measure(ON_BARS, range(5), bars(), parts)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +87,7 @@ def swapped():
         "global average": q25.Part(),
         "stride": pool,
     }
-    return q25.measure(BENCH, range(5), bars(), parts)
+    return q25.measure(ON_BARS, range(5), bars(), parts)
 
 
 @pytest.mark.parametrize("key", ["less computation", "no accuracy lost", "small shifts"])
@@ -90,8 +111,8 @@ def test_more_than_one_outcome_for_shifts(found, swapped):
 
 def test_pooling_that_throws_away_what_matters_costs_accuracy():
     parts = {"maximum pooling": q25.Part(Blind), "none": q25.Part(), "average pooling": q25.Part(Blind)}
-    parts |= {"global average": q25.Part(whole=True), "stride": q25.Part()}
-    found = q25.measure(BENCH, range(4), parity(300), parts)
+    parts |= {"global average": q25.Part(), "stride": q25.Part()}
+    found = q25.measure(BENCH, range(4), parity(200), parts)
     assert verdict("no accuracy lost", found.pairs["no accuracy lost"]) == "refuted"
 
 

@@ -14,6 +14,16 @@ from glia.lab.verdict import judge, weigh
 BENCH = Bench(line(60))  # no claim is on the user's data
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_sweeps():
+    """Of numbers of labels only those that claims compare: the others are for the figure. Fewer and longer steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(q33, "_LABELS", (q33._LABELS[0], q33._FEW, q33._LABELS[-1]))
+        patch.setattr(q33, "_BATCH", 64)
+        patch.setattr(q33, "_RATE", 1e-2)
+        yield
+
+
 def verdict(key, pair):
     claim = next(claim for claim in q33.CLAIMS if claim.key == key)
     return judge([weigh(claim, *map(np.asarray, pair))])[0][0]

@@ -50,6 +50,7 @@ from glia.estimators.text_classifier import TextClassifier
 from glia.estimators.text_regressor import TextRegressor
 from glia.nn import PerceptronFit, PerceptronNetwork, Spec, as_network, spec_from_dict
 from glia.nn.ensemble import MeanNetwork
+from glia.nn.without_values import without_values
 from glia.objectives import Decision, Loss, Objective
 from glia.objectives.losses import loss_from_dict
 
@@ -291,7 +292,7 @@ def _rebuild_network(
         return MeanNetwork(made, estimator.target_.task, averaged(estimator.members)) if members else made[0]
 
     if network is None:
-        with torch.device("meta"):  # a small file cannot ask for a huge network: its weights must be there
+        with without_values():  # a small file cannot ask for a huge network: its weights must be there
             planned = build().state_dict()
         if {k: v.shape for k, v in planned.items()} != {k: v.shape for k, v in weights.items()}:
             raise ValueError("the weights are not those of the network")

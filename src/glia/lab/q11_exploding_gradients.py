@@ -97,20 +97,23 @@ def measure(bench: Bench, seeds: Sequence[int], large: float = _LARGE, rows: Lab
         scales = [scale if scale != _LARGE else large for scale in _SCALES]
         if key == "he":
             continue
-        scores[key] = np.stack([trained(own, seeds, scale, remedy) for scale in scales], axis=1)
+        each = {scale: trained(own, seeds, scale, remedy) for scale in dict.fromkeys(scales)}  # equal ones once
+        scores[key] = np.stack([each[scale] for scale in scales], axis=1)
     at = _SCALES.index(_LARGE)
     pairs = {
         "explodes": (norms[0], norms[1]),
         "fails": (scores["none"][:, at], scores["none"][:, 0]),
         "yours he": (scores["none"][:, 0], scores["none"][:, at]),
     }
-    there = bench.on(rows or wide(bench.number("q11") % 2**31))
-    bench.say("made data")
-    without = trained(there, seeds, large, _NONE)
-    for key, remedy in REMEDIES.items():
-        pairs[f"made {key}"] = (trained(there, seeds, large, remedy), without)
-        if key != "he":
-            pairs[f"yours {key}"] = (scores[key][:, at], scores["none"][:, at])
+    for key in (name for name in scores if name != "none"):
+        pairs[f"yours {key}"] = (scores[key][:, at], scores["none"][:, at])
+    if rows is own.data:  # all of it has been trained already
+        pairs |= {f"made {key}": pairs[f"yours {key}"] for key in REMEDIES}
+    else:
+        there = bench.on(rows or wide(bench.number("q11") % 2**31))
+        bench.say("made data")
+        without = trained(there, seeds, large, _NONE)
+        pairs |= {f"made {key}": (trained(there, seeds, large, remedy), without) for key, remedy in REMEDIES.items()}
     names = {f"{on} {key}": ("with", "without") for on in ("made", "yours") for key in REMEDIES}
     names |= {"explodes": ("too large", "He"), "fails": ("too large", "He")}
     sweep = Sweep(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -135,13 +135,21 @@ def measure(
     data = digits(bench.number("q25"), rows=900, margin=1) if images is None else images
     there = bench.on(data)
     scores, shaken, work = {}, {}, {}
-    for name, part in (PARTS if parts is None else parts).items():
-        bench.say(name)
+    shifted = _shifted(bench, data)
+
+    @cache  # equal parts make equal networks, which need to be trained only once
+    def tried(part: Part) -> tuple[Floats, Floats, float]:
         make = partial(part.network, data.layout.shape, there.outputs)
         runs = there.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=32, watched={}, form="separate")
-        scores[name] = np.stack([points_of(there, runs.networks, at) for at in _shifted(bench, data)], axis=1)
-        shaken[name] = np.array([change(network, data.test.x) for network in runs.networks])
-        work[name] = float(multiplications(runs.networks[0], data.test.x[:1]))
+        return (
+            np.stack([points_of(there, runs.networks, at) for at in shifted], axis=1),
+            np.array([change(network, data.test.x) for network in runs.networks]),
+            float(multiplications(runs.networks[0], data.test.x[:1])),
+        )
+
+    for name, part in (PARTS if parts is None else parts).items():
+        bench.say(name)
+        scores[name], shaken[name], work[name] = tried(part)
     chance = 100.0 * data.chance
     # a network that has learned nothing has nothing to lose: NaN
     able = {

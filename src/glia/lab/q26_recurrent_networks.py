@@ -20,7 +20,7 @@ from glia.lab.question import Claim, Findings, Question, Sweep, ask
 Floats = NDArray[np.float64]
 Data = Callable[[int], LabData]
 
-_STEPS, _ROWS, _EPOCHS, _RATE, _HIDDEN = 10, 600, 12, 1e-2, 16
+_STEPS, _ROWS, _EPOCHS, _RATE, _BATCH, _HIDDEN = 10, 600, 12, 1e-2, 32, 16
 _LENGTHS = (5, 10, 20)
 _POINTS, _R2 = "points of accuracy (of 100)", "points of R² (of 100)"
 
@@ -242,7 +242,7 @@ def trained(bench: Bench, seeds: Sequence[int], kind: str, **options: bool) -> F
         make: Callable[[], nn.Module] = partial(Bag, features, bench.outputs, **options)
     else:
         make = partial(Recurrent, kind, features, bench.outputs, **options)
-    runs = bench.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=32, watched={}, form="separate")
+    runs = bench.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=_BATCH, watched={}, form="separate")
     return points_of(bench, runs.networks, bench.data.test)
 
 

@@ -6,6 +6,7 @@ between steps, and the counters of all parameters, which are views of one tensor
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -18,12 +19,19 @@ Update: TypeAlias = Callable[[list[Tensor]], object]
 """One group's step, from the gradients of those of its parameters that move."""
 
 
+_add_param_group: Any = inspect.unwrap(Optimizer.add_param_group)
+
+
 class _Lean(Optimizer):
     """What the lean optimizers share: torch's own step, and a short way for all steps that are like the one before."""
 
     # Per group: parameters that had a gradient, those that had none, and how the former are updated.
     _plans: list[tuple[list[Tensor], list[Tensor], Update]] | None = None
     _known = 0
+    # Torch wraps these for torch.compile, whose import takes half as long as torch's own; nothing is compiled here.
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
 
     def step(self, closure: Any = None) -> Any:
         """Update all parameters that have a gradient; with a closure, return its loss."""
@@ -49,13 +57,17 @@ class _Lean(Optimizer):
 
     def _whole_step(self, closure: Any) -> Any:
         """Take torch's own step, which makes the state and calls hooks, and look how the next ones can be short."""
-        own = self._torch_step()
-        whole = own if getattr(own, "hooked", False) else Optimizer.profile_hook_step(own)
-        result = whole(self, closure)
+        result = self._first_step()(self, closure)
         self._plans, self._known = None, len(self.state)
         if all(self._is_plain(group) for group in self.param_groups):
             self._plans = [self._plan(group) for group in self.param_groups]
         return result
+
+    def _first_step(self) -> Any:
+        own = self._torch_step()
+        if not any(group.get("differentiable") for group in self.param_groups):
+            own = torch.no_grad()(inspect.unwrap(own))  # as torch's wrapper does, which imports torch.compile for it
+        return own if getattr(own, "hooked", False) else Optimizer.profile_hook_step(own)
 
     def _is_watched(self) -> bool:
         own = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
@@ -85,7 +97,7 @@ class _Lean(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group."""
-        super().add_param_group(param_group)
+        _add_param_group(self, param_group)
         self._plans = None
 
 

@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from glia.nn.hooks import watching
 from glia.nn.modes import evaluating
+from glia.nn.multiply_adds import multiply_adds
 
 BATCHED_FLOPS, VMAP_FLOPS = 1_000_000_000, 100_000_000
 """Operations of one member's step up to which a processor computes members together; see ``pays``."""
 FEWEST = 3
+_KNOWN = ("torch.nn.modules.", "glia.nn.")
 
 
 def step_flops(network: nn.Module, rows: Tensor | None, batch_size: int) -> float:
@@ -20,12 +23,31 @@ def step_flops(network: nn.Module, rows: Tensor | None, batch_size: int) -> floa
     """
     if rows is not None and len(rows):
         try:
-            with evaluating(network), torch.no_grad(), FlopCounterMode(display=False) as counter:
-                network(rows)
-            return 3.0 * float(counter.get_total_flops()) * batch_size / len(rows)
+            with evaluating(network), torch.no_grad():
+                return 3.0 * batch_size * _row_flops(network, rows)
         except Exception:  # code that cannot be counted can be trained for all that
             pass
     return 6.0 * batch_size * sum(p.numel() for p in network.parameters())
+
+
+def _row_flops(network: nn.Module, rows: Tensor) -> float:
+    """Return the operations of a forward pass over one row.
+
+    Torch's own counter sees any code, but it brings in all of torch.compile, which takes a second: where there are only
+    layers that are known, they are counted.
+    """
+    if not all(type(module).__module__.startswith(_KNOWN) for module in network.modules()):
+        with FlopCounterMode(display=False) as counter:
+            network(rows)
+        return float(counter.get_total_flops()) / len(rows)
+    found = [0]
+
+    def count(name: str, module: nn.Module, before: Tensor | None, after: Tensor | None) -> None:
+        found[0] += 2 * multiply_adds(module, before, after)
+
+    with watching(network, count):
+        network(rows)
+    return float(found[0])
 
 
 def pays(members: int, form: str, flops: float, device: torch.device) -> bool:
