@@ -16,11 +16,9 @@ BENCH = Bench(line(60))  # no claim is on the user's data
 
 @pytest.fixture(autouse=True, scope="module")
 def short_sweeps():
-    """Of numbers of labels only those that claims compare: the others are for the figure. Fewer and longer steps."""
+    """Of numbers of labels only those that claims compare: the others are for the figure."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(q33, "_LABELS", (q33._LABELS[0], q33._FEW, q33._LABELS[-1]))
-        patch.setattr(q33, "_BATCH", 64)
-        patch.setattr(q33, "_RATE", 1e-2)
         yield
 
 

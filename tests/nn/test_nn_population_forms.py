@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glia.core.errors import InputError
-from glia.core.layout import Layout
+from glia.core.layout import Feature, Layout
 from glia.nn import MLP
 from glia.nn.population import SeparatePopulation, StackedPopulation, stack, unstack
 from glia.nn.population.cost import pays, step_flops
@@ -85,6 +85,15 @@ def test_one_member_alone_answers_what_it_answers_with_the_others(name: str, for
             torch.testing.assert_close(population.answer(k, x), population.eval()(x)[k])
     for state, kept in zip(population.member_states(), before, strict=True):
         assert all(torch.equal(state[n], value) for n, value in kept.items())
+
+
+@pytest.mark.parametrize("form", ["batched", "vmap", "separate"])
+def test_one_member_answers_where_the_population_is(form: str) -> None:
+    """On another device, also with what no state holds, such as the edges of bins."""
+    layout = Layout((1,), (Feature("x", "x", "numeric", bins=(0.0, 0.5, 1.0)),))
+    networks = made(lambda: MLP((4,), numeric_embedding="piecewise_linear").build(layout, 2))
+    population = stack(networks, form).to("meta")
+    assert population.answer(1, torch.zeros(3, 1, device="meta")).shape == (3, 2)
 
 
 @pytest.mark.parametrize("form", ["batched", "vmap", "separate"])

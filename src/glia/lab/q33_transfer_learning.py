@@ -23,7 +23,7 @@ from glia.lab.question import Claim, Findings, Question, Sweep, ask
 
 Floats = NDArray[np.float64]
 
-_HIDDEN, _EPOCHS, _RATE, _BATCH = (64, 32), 25, 5e-3, 32
+_HIDDEN, _EPOCHS, _RATE = (64, 32), 25, 5e-3
 _LABELS, _FEW, _STEPS, _EVERY, _TUNE = (2, 5, 10, 40), 5, 120, 5, 3e-3
 WAYS = ("from scratch", "frozen", "fine-tuned", "rates by layer", "unfreezing")
 _POINTS = "points of accuracy (of 100)"
@@ -216,7 +216,7 @@ def measure(bench: Bench, seeds: Sequence[int], tasks: Tasks | None = None, halv
 def learned(bench: Bench, seeds: Sequence[int]) -> list[nn.Module]:
     """Return networks that have learned the bench's data."""
     make = partial(network, bench.data.layout.in_features, bench.outputs)
-    return bench.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=_BATCH, watched={}).networks
+    return bench.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=32, watched={}).networks
 
 
 def taught(
@@ -281,7 +281,7 @@ def adapted(bench: Bench, seeds: Sequence[int], elsewhere: Callable[[Tensor], Te
     """
     data = bench.data
     make = partial(network, data.layout.in_features, bench.outputs, True)
-    networks = bench.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=_BATCH, watched={}).networks
+    networks = bench.train(make, seeds, epochs=_EPOCHS, lr=_RATE, batch_size=32, watched={}).networks
     moved = with_inputs(data, *(elsewhere(part.x) for part in (data.train, data.valid, data.test)))
     before = points_of(bench, networks, moved.test)
     return points_of(bench, [recentred(one, moved.train.x) for one in networks], moved.test), before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -56,18 +58,11 @@ class StackedPopulation(Population):
         K.
     form : str
         "batched" or "vmap".
-    plain : nn.Module
-        One network of that architecture; its weights do not matter.
     """
 
-    def __init__(self, network: nn.Module, members: int, form: str, plain: nn.Module) -> None:
+    def __init__(self, network: nn.Module, members: int, form: str) -> None:
         super().__init__()
         self.network, self.members, self.form = network, members, form
-        self._plain = (plain.eval(),)  # in a tuple: its weights are no part of the population
-
-    def answer(self, member: int, x: Tensor) -> Tensor:
-        """Map rows of one member, (B, *shape), to (B, O)."""
-        return functional_call(self._plain[0], self.member_state(member), (x,))  # type: ignore[no-any-return]
 
     def member_state(self, member: int) -> dict[str, Tensor]:
         """Return views on one member's slices."""
@@ -76,3 +71,32 @@ class StackedPopulation(Population):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, *shape) to (K, B, O)."""
         return self.network(x)  # type: ignore[no-any-return]
+
+
+class BatchedPopulation(StackedPopulation):
+    """Members whose parts have a form of their own for K at once.
+
+    Parameters
+    ----------
+    network : nn.Module
+        From ``glia.nn.population.batched.batched``.
+    plain : nn.Module
+        One of the K networks, which is copied, by whose code a member answers alone.
+    members : int
+        K.
+    """
+
+    def __init__(self, network: nn.Module, plain: nn.Module, members: int) -> None:
+        super().__init__(network, members, "batched")
+        self._plain = (copy.deepcopy(plain).eval(),)  # in a tuple: its weights are no part of the population
+
+    def answer(self, member: int, x: Tensor) -> Tensor:
+        """Map rows of one member, (B, *shape), to (B, O)."""
+        found: Tensor = functional_call(self._plain[0], self.member_state(member), (x,))
+        return found
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        # What no state holds, such as edges of bins, moves along. Torch's own lacks types.
+        self._plain[0]._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self

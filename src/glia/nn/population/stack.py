@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glia.core.errors import InputError, near
 from glia.core.seeds import seeded
 from glia.nn.dense_stack import is_watched
-from glia.nn.population.base import Population, StackedPopulation
+from glia.nn.population.base import BatchedPopulation, Population
 from glia.nn.population.batched import batched
 from glia.nn.population.cost import pays, step_flops
 from glia.nn.population.separate import SeparatePopulation
@@ -70,7 +70,7 @@ def stack(
         made = None if watched else batched(networks)
         if made is not None:
             made.train(networks[0].training)
-            return StackedPopulation(made, len(networks), "batched", copy.deepcopy(networks[0]))
+            return BatchedPopulation(made, networks[0], len(networks))
         if form == "batched":
             kind = type(networks[0]).__name__
             raise InputError("every part must have a batched form", kind, 'take form="auto" or "vmap"')

@@ -40,13 +40,20 @@ class VmapPopulation(StackedPopulation):
             for name, buffer in list(module._buffers.items()):
                 if buffer is not None:
                     module._buffers[name] = torch.stack([other.get_buffer(name).detach() for other in others])
-        super().__init__(network, len(networks), "vmap", copy.deepcopy(networks[0]))
+        super().__init__(network, len(networks), "vmap")
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, *shape) to (K, B, O)."""
-        state: dict[str, Tensor] = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
-        found: Tensor = vmap(self._member, in_dims=(0, None), randomness="different")(state, x)
+        found: Tensor = vmap(self._member, in_dims=(0, None), randomness="different")(self._state(), x)
         return found
+
+    def answer(self, member: int, x: Tensor) -> Tensor:
+        """Map rows of one member, (B, *shape), to (B, O)."""
+        self.network.eval()
+        return self._member({name: value[member] for name, value in self._state().items()}, x)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
 
     def _member(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
         found: Tensor = functional_call(self.network, state, (x,))
