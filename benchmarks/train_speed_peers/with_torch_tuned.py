@@ -1,4 +1,4 @@
-"""A loop by somebody who knows torch: one gather per epoch, fused Adam, the best number of threads and layout."""
+"""A loop by somebody who knows torch: one gather per epoch, fused Adam, the best threads, layout and matrix library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from train_speed_peers.workloads import Outcome, Rows, Weights, Workload
 
 PROBED = 6
 """Steps per probe; each way is probed three times, in turn, and its least time counts."""
-_found: dict[str, tuple[int, bool]] = {}
+Way = tuple[int, bool, str]
+"""Threads, whether in channels-last memory, and torch's precision of float32 products.
+
+"medium" hands products to oneDNN, which computes in float32 where the processor has no matrix tiles.
+"""
+_found: dict[str, Way] = {}
 
 
 def train(workload: Workload, rows: Rows, weights: Weights, epochs: int, seed: int) -> Outcome:
@@ -24,14 +29,15 @@ def train(workload: Workload, rows: Rows, weights: Weights, epochs: int, seed: i
     x, y = torch.from_numpy(rows.x), torch.from_numpy(rows.y)
     if workload.name not in _found:
         _found[workload.name] = _best_way(workload, x, y, weights)
-    count, channels_last = _found[workload.name]
+    count, channels_last, precision = _found[workload.name]
     torch.set_num_threads(count)
+    torch.set_float32_matmul_precision(precision)
     loop = Loop(workload, weights, channels_last)
     ends = []
     for _ in range(epochs):
         loop.epoch(x, y)
         ends.append(time.perf_counter())
-    remark = f"{count} threads" + (", channels last" if channels_last else "")
+    remark = f"{count} threads" + ", channels last" * channels_last + ", oneDNN's products" * (precision != "highest")
     return Outcome(ends, log_probabilities(loop.module, rows.fresh_x), remark)
 
 
@@ -60,14 +66,16 @@ class Loop:
         return float(total)
 
 
-def _best_way(workload: Workload, x: torch.Tensor, y: torch.Tensor, weights: Weights) -> tuple[int, bool]:
+def _best_way(workload: Workload, x: torch.Tensor, y: torch.Tensor, weights: Weights) -> Way:
     layouts = (False, True) if workload.kind == "cnn" else (False,)
-    ways = list(itertools.product(sorted({1, _cores()}), layouts))
+    precisions = ("highest", "medium") if torch.backends.cpu.get_cpu_capability() == "AVX512" else ("highest",)
+    ways: list[Way] = list(itertools.product(sorted({1, _cores()}), layouts, precisions))
     part = slice(0, PROBED * workload.batch)
     loops = {way: Loop(workload, weights, way[1]) for way in ways}
     best = dict.fromkeys(ways, float("inf"))
     for turn, way in itertools.product(range(4), ways):
         torch.set_num_threads(way[0])
+        torch.set_float32_matmul_precision(way[2])
         start = time.perf_counter()
         loops[way].epoch(x[part], y[part])
         if turn:

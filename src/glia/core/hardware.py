@@ -81,6 +81,15 @@ def processor_name() -> str:
     return found.group(1).strip() if found else platform.processor() or platform.machine()
 
 
+def processor_maker() -> str:
+    """Return the maker's identification, "AuthenticAMD" for instance; empty where the system does not tell."""
+    try:
+        found = re.search(r"^vendor_id\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else ""
+
+
 def describe_machine() -> dict[str, Any]:
     """Return plain data for a run's record: processor, cores, memory in bytes, devices, torch and its BLAS."""
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())

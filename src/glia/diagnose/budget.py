@@ -10,9 +10,7 @@ import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import torch
-
-from glia.core.hardware import choose_threads, threads
+from glia.core.workload import suited_to
 from glia.diagnose.case import ROWS, Case
 from glia.diagnose.layers import run_layers
 from glia.nn import count_parameters
@@ -88,6 +86,5 @@ def budget_of(case: Case) -> Budget:
 
 
 def case_threads(case: Case, budget: Budget) -> AbstractContextManager[None]:
-    """Return a block in which torch has as many threads as a training step of this case is worth."""
-    wanted = choose_threads(2.0 * TRAINING * budget.row * case.batch_size)  # two operations a multiply-add
-    return threads(min(wanted, torch.get_num_threads()))
+    """Return a block in which torch is set as suits a training step of this case."""
+    return suited_to(2.0 * TRAINING * budget.row * case.batch_size)  # two operations a multiply-add

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from glia.core.errors import InputError
-from glia.core.hardware import choose_threads, threads
 from glia.core.protocols import Task
 from glia.core.seeds import derive
+from glia.core.workload import suited_to
 from glia.engine.callbacks import Callback
 from glia.engine.events import trouble
 from glia.engine.history import History
@@ -111,7 +111,7 @@ def train_members(
     )
     together = len(networks) if isinstance(trainer.population, StackedPopulation) else 1
     work = 6 * count_parameters(networks[0]) * together * min(choices.batch_size, len(train))
-    with threads(min(choose_threads(work), torch.get_num_threads())):
+    with suited_to(work, batched=together > 1):
         history = trainer.fit(rows, valid)
     fit = finish(trainer, networks)
     if trainer.stop_reason == "interrupted":

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glia.core.errors import InputError
-from glia.core.hardware import choose_threads, threads
 from glia.core.protocols import Task
 from glia.core.seeds import seeded
+from glia.core.workload import suited_to
 from glia.engine.augmented import AugmentedRows
 from glia.engine.callbacks import Callback, EarlyStopping
 from glia.engine.checkpointing import Checkpointing, as_checkpoints
@@ -124,8 +124,8 @@ def train_network(
         callbacks=[stopping, Reporter(Progress(verbose), len(train)), *unfreezing_of(network), *kept],
         random_state=seed,
     )
-    work = step_threads(learned.network, learned.train, choices.batch_size)
-    with threads(work), teamed(trainer, learned.train, learned.valid) as parts:
+    work = step_flops(learned.network, learned.train, choices.batch_size)
+    with suited_to(work), teamed(trainer, learned.train, learned.valid) as parts:
         history = trainer.fit(*parts)
     network.eval()
     if trainer.stop_reason == "interrupted":
@@ -137,15 +137,14 @@ def train_network(
     return history, trainer, stopping
 
 
-def step_threads(network: nn.Module, train: Any, batch_size: int) -> int:
-    """Return the threads for a step of this network: by its operations, never more than the user allowed.
+def step_flops(network: nn.Module, train: Any, batch_size: int) -> float:
+    """Return the operations of a training step of this network.
 
     Forward and backward cost about six operations per weight and row; in rows of several axes weights are used at
     every position (all axes but the last).
     """
     positions = math.prod(train.x.shape[1:-1])
-    work = 6 * count_parameters(network) * min(batch_size, len(train)) * positions
-    return min(choose_threads(work), torch.get_num_threads())
+    return float(6 * count_parameters(network) * min(batch_size, len(train)) * positions)
 
 
 def keeping(

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glia.core.errors import TrainingError
-from glia.core.hardware import choose_threads, threads
 from glia.core.protocols import Task
 from glia.core.seeds import seeded, torch_rng
+from glia.core.workload import suited_to
 from glia.engine.callbacks import Callback
 from glia.engine.loop import Trainer
 from glia.engine.population import train_population
@@ -161,7 +161,7 @@ def train_runs(
     size = min(batch_size, len(train))
     work = 6 * count_parameters(networks[0]) * len(networks) * size
     try:
-        with threads(min(choose_threads(work), torch.get_num_threads())):
+        with suited_to(work, batched=True):
             fit = train_population(
                 networks, objective.loss, rows, epochs=epochs, batch_size=size, optimizer=optimizer,
                 callbacks=[watch, *callbacks], random_state=root, **options,

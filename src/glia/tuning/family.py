@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from glia.core.errors import TrainingError
-from glia.core.hardware import choose_threads, threads
 from glia.core.seeds import derive
+from glia.core.workload import suited_to
 from glia.engine.callbacks import Callback
 from glia.engine.loop import Trainer
 from glia.engine.population import population_trainer
@@ -106,7 +105,7 @@ class _Course:
         together = len(self.networks) if isinstance(trainer.population, StackedPopulation) else 1
         work = 6 * count_parameters(self.networks[0]) * together * min(trainer.batch_size, len(train))
         try:
-            with threads(min(choose_threads(work), torch.get_num_threads())):
+            with suited_to(work, batched=together > 1):
                 trainer.fit(train, None)
         except TrainingError:  # the losses of all members have stopped being finite
             self.judge.best = [math.inf] * len(self.networks)
