@@ -132,7 +132,7 @@ def test_a_network_trains_alike_and_the_pooling_commutes():
     for name, exact, plain, fast in zip(names, *results.values(), strict=True):
         if name != "second.bias":  # before a normalisation: zero but for rounding
             usual = float((plain - exact).abs().max() / exact.abs().max())
-            close(fast, exact, max(1e-5, 4 * usual))  # normalisation cancels digits for torch as well
+            close(fast, exact, max(5e-5, 4 * usual))  # normalisation cancels digits for torch as well
 
 
 def graph(output):

@@ -90,6 +90,11 @@ def processor_maker() -> str:
     return found.group(1).strip() if found else ""
 
 
+def multiplies_bfloat16() -> bool:
+    """Return whether the processor has instructions for products of bfloat16: AVX-512's or those of matrix tiles."""
+    return bool(torch._C._has_mkldnn and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()))
+
+
 def describe_machine() -> dict[str, Any]:
     """Return plain data for a run's record: processor, cores, memory in bytes, devices, torch and its BLAS."""
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())

@@ -10,17 +10,19 @@ import torch
 from torch import nn
 
 from glia.engine.heap import kept_heap
-from glia.nn.fast import FastDropout, FastEncoderLayer, FastFunctions, FastGRU, FastRNN
+from glia.nn.fast import FastDropout, FastEncoderLayer, FastFunctions, FastGRU, FastLSTM, FastRNN, FastSequential
+from glia.nn.fast.sequential import pools
 
 FAST: dict[type[nn.Module], type[nn.Module]] = {
     nn.Dropout: FastDropout,
     nn.GRU: FastGRU,
+    nn.LSTM: FastLSTM,
     nn.RNN: FastRNN,
+    nn.Sequential: FastSequential,
     nn.TransformerEncoderLayer: FastEncoderLayer,
 }
 """Classes of modules and what stands in for them; subclasses may differ in anything and are left alone.
-
-``nn.LSTM`` is not among them: torch's own kernel is as fast as anything that was tried (docs/speed.md)."""
+"""
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def accelerated(network: nn.Module) -> Iterator[None]:
         try:
             for module in modules:
                 own = type(module)
-                if own in FAST:
+                if own in FAST and (own is not nn.Sequential or pools(module)):
                     change(module, _standing_in(own, FAST[own]))
             if any(isinstance(module, nn.Conv2d) for module in modules):
                 change(network, _standing_in(original, _watching(type(network))))

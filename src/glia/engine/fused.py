@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as common
 
-from glia.engine.gradients import Autograd, RowLoss
+from glia.engine.gradients import Autograd, RowLoss, autocast
 from glia.engine.loss_gradients import LossGradient, loss_gradient
+from glia.nn.dense_pass_bfloat16 import BFloat16Pass, suits_bfloat16
 from glia.nn.dense_stack import DensePass, DenseStack, dense_stack, first_trained_column, is_watched
 
 _SIZES = 8
 """Sizes of batches for which memory is kept: usually two, the full one and the last of an epoch."""
 
 
-def fused_gradient(network: nn.Module, loss: RowLoss) -> FusedGradient | None:
+def fused_gradient(network: nn.Module, loss: RowLoss, *, bfloat16: bool = False) -> FusedGradient | None:
     """Return what computes the gradient of a network's mean loss, ``None`` where only autograd can.
 
     The answer is for the network as it is now: see ``FusedGradient.holds``.
@@ -29,15 +30,19 @@ def fused_gradient(network: nn.Module, loss: RowLoss) -> FusedGradient | None:
         input stage before them may be anything.
     loss : callable
         ``(output, target) → (B,)``.
+    bfloat16 : bool
+        Multiply in bfloat16 before the last layer (see ``BFloat16Pass``).
     """
     stack = dense_stack(network) if _is_quiet() else None
-    if stack is None:
+    if stack is None or (bfloat16 and not suits_bfloat16(stack.layers)):
         return None
     held = [p for layer in stack.layers for p in layer.parameters]
     usual = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in held)
     dropouts = [layer.dropout for layer in stack.layers if layer.dropout is not None]
     one_mode = all(dropout.training is network.training for dropout in dropouts)
-    return FusedGradient(network, stack, loss) if usual and one_mode and any(p.requires_grad for p in held) else None
+    if not (usual and one_mode and any(p.requires_grad for p in held)):
+        return None
+    return FusedGradient(network, stack, loss, bfloat16=bfloat16)
 
 
 def _is_quiet() -> bool:
@@ -50,7 +55,7 @@ def _is_quiet() -> bool:
 class _Prepared:
     """Everything for batches of one size."""
 
-    layers: DensePass
+    layers: DensePass | BFloat16Pass
     score: LossGradient | None
 
 
@@ -65,10 +70,12 @@ class FusedGradient:
         What the network consists of.
     loss : callable
         ``(output, target) → (B,)``.
+    bfloat16 : bool
+        Whether products before the last layer are those of bfloat16; the stack must suit it.
     """
 
-    def __init__(self, network: nn.Module, stack: DenseStack, loss: RowLoss) -> None:
-        self.network, self.stack, self.loss = network, stack, loss
+    def __init__(self, network: nn.Module, stack: DenseStack, loss: RowLoss, *, bfloat16: bool = False) -> None:
+        self.network, self.stack, self.loss, self.bfloat16 = network, stack, loss, bfloat16
         own = [p for layer in stack.layers for p in layer.parameters]
         self._gradients = {id(p): torch.empty_like(p, requires_grad=False) for p in own if p.requires_grad}
         # Each parameter, what its gradient is (nothing where it is frozen), and where its memory lies.
@@ -115,13 +122,13 @@ class FusedGradient:
     def _through_stage(self, stage: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         for p in self._stage:
             p.grad = None
-        with torch.set_grad_enabled(bool(self._stage)):
+        with torch.set_grad_enabled(bool(self._stage)), autocast(x.device, self.bfloat16):
             inner = stage(x)
         if inner.ndim != 2:
             return self._plain(x, y, weight)
         loss, below = self._run(inner.detach(), y, weight)
         if below is not None and inner.requires_grad:
-            inner.backward(below)
+            inner.backward(below.to(inner.dtype))
         return loss
 
     def _run(self, x: Tensor, y: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -137,7 +144,7 @@ class FusedGradient:
         with torch._C._InferenceMode(True):
             return loss, layers.backward(x)
 
-    def _by_autograd(self, layers: DensePass, y: Tensor, weight: Tensor | None) -> Tensor:
+    def _by_autograd(self, layers: DensePass | BFloat16Pass, y: Tensor, weight: Tensor | None) -> Tensor:
         """Differentiate the loss alone."""
         with torch.enable_grad():
             output = layers.output.detach().clone().requires_grad_()  # a user's loss may keep it
@@ -148,14 +155,15 @@ class FusedGradient:
 
     def _plain(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """Take the way of autograd: linear layers also act on the last of more axes."""
-        return Autograd(self.network, self.loss)(x, y, weight)
+        return Autograd(self.network, self.loss, bfloat16=self.bfloat16)(x, y, weight)
 
     def _prepare(self, key: tuple[int, int, bool], y: Tensor) -> _Prepared:
         if len(self._sizes) >= _SIZES:
             self._sizes.clear()
         stage = self.stack.input
         column = None if stage is None else first_trained_column(stage)
-        layers = DensePass(self.stack.layers, key[0], self._gradients, training=key[2], input_gradient=column)
+        kind = BFloat16Pass if self.bfloat16 else DensePass
+        layers = kind(self.stack.layers, key[0], self._gradients, training=key[2], input_gradient=column)
         score = loss_gradient(self.loss, layers.output, layers.output_gradient, y)
         self._sizes[key] = _Prepared(layers, score)
         return self._sizes[key]

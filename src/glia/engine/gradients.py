@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,11 @@ Gradient = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 def weighted_sum(losses: Tensor, weight: Tensor | None) -> Tensor:
     """Return Σ w·l over the rows, or Σ l without weights."""
     return losses.sum() if weight is None else (losses * weight).sum()
+
+
+def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[Any]:
+    """Return a block in which torch computes in bfloat16 where it holds that to be safe; else one without effect."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if bfloat16 else nullcontext()
 
 
 class Autograd:
@@ -45,11 +52,9 @@ class Autograd:
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the losses of the rows, (B,)."""
-        if not self.bfloat16:
-            return self.loss(self.network(x), y)
-        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+        with autocast(x.device, self.bfloat16):
             output = self.network(x)
-        return self.loss(output.float(), y)
+        return self.loss(output.float() if self.bfloat16 else output, y)
 
     def in_pieces(self, batch: Batch, size: int) -> Tensor:
         """Return the same from pieces of at most ``size`` rows, one after the other: less memory, more time.

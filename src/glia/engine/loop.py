@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from glia.engine.accelerate import accelerated
 from glia.engine.callbacks import Callback
 from glia.engine.clipping import Clip
 from glia.engine.fused import FusedGradient, fused_gradient
-from glia.engine.gradients import Autograd, Gradient, RowLoss, is_out_of_memory
+from glia.engine.gradients import Autograd, Gradient, RowLoss, autocast, is_out_of_memory
 from glia.engine.history import History
 from glia.engine.nonfinite import NonFinite
 from glia.engine.optimizers import ScheduleFree, evaluation_point
@@ -235,11 +234,9 @@ class Trainer:
         return loss
 
     def _choose_gradient(self) -> Gradient:
-        if self.precision != "float32":
-            return self._autograd
         if isinstance(self._way, FusedGradient) and self._way.holds():
             return self._way
-        return fused_gradient(self.network, self.loss) or self._autograd
+        return fused_gradient(self.network, self.loss, bfloat16=self.precision == "bfloat16") or self._autograd
 
     def _gradient(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """Compute the gradient; where memory does not suffice, in halves, quarters, …, for the rest of the fit."""
@@ -275,7 +272,7 @@ class Trainer:
         """Return the outputs for all rows in evaluation mode, (N, O)."""
         self.network.eval()
         batch_size = batch_size or rows_at_once(x.shape[1:])
-        with self._autocast(x.device), evaluation_point(self.optimizer):
+        with autocast(x.device, self.precision == "bfloat16"), evaluation_point(self.optimizer):
             return torch.cat([self.network(part) for part in torch.split(x, batch_size)]).float()
 
     def _set_rates(self) -> None:
@@ -286,11 +283,6 @@ class Trainer:
             factor *= self.schedule(self.step, self.epochs * self.steps_per_epoch, self.steps_per_epoch)
         for group, lr in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = lr * factor
-
-    def _autocast(self, device: torch.device) -> AbstractContextManager[Any]:
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(device.type, dtype=torch.bfloat16)
 
     def _point(self, name: str) -> None:
         """Move between the two points that schedule-free training keeps; other optimizers have one."""

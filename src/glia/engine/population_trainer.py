@@ -12,7 +12,7 @@ from torch import Tensor
 
 from glia.core.errors import TrainingError
 from glia.engine.callbacks import Callback
-from glia.engine.gradients import RowLoss
+from glia.engine.gradients import RowLoss, autocast
 from glia.engine.loop import Metric, Trainer
 from glia.engine.optimizers import evaluation_point
 from glia.engine.population_dense import stacked_gradient
@@ -125,7 +125,7 @@ class PopulationTrainer(Trainer):
         found: dict[str, list[Tensor]] = {name: [] for name in figures}
         for member, index in enumerate(own):
             x, y, weight = rows.x[index], rows.y[index], rows.weight[index, member]  # type: ignore[index]  # own has some
-            with self._autocast(x.device), self.judged():
+            with autocast(x.device, self.precision == "bfloat16"), self.judged():
                 parts = torch.split(x, rows_at_once(x.shape[1:]))
                 output = torch.cat([self.population.answer(member, part) for part in parts]).float()
             for name, figure in figures.items():
@@ -137,7 +137,7 @@ class PopulationTrainer(Trainer):
         """Return the outputs of all members for all rows in evaluation mode, (K, N, O)."""
         self.network.eval()
         batch_size = batch_size or rows_at_once(x.shape[1:])
-        with self._autocast(x.device), self.judged():
+        with autocast(x.device, self.precision == "bfloat16"), self.judged():
             return torch.cat([self.network(part) for part in torch.split(x, batch_size)], dim=1).float()
 
     def note(self, entry: dict[str, Any]) -> None:

@@ -323,7 +323,10 @@ class NetworkEstimator(PreparedEstimator):
 
     def _note(self, history: History, trainer: Trainer, best_epoch: int, choices: Choices) -> None:
         """Keep what is known of a training once it has ended; ``best_epoch`` is 0 where none was judged."""
-        self.history_, self.choices_, self.n_iter_ = history, choices.why, len(history)
+        self.history_, self.choices_, self.n_iter_ = history, dict(choices.why), len(history)
+        if self.precision == "auto" and trainer.precision != "float32":
+            why = "the processor multiplies it faster, and classifiers of these layers are as good (docs/speed.md)"
+            self.choices_["precision"] = {"value": trainer.precision, "why": why}
         self.stop_reason_, self.best_epoch_ = trainer.stop_reason, best_epoch or len(history)
         self.interrupted_, self.events_ = trainer.stop_reason == "interrupted", trainer.events
 

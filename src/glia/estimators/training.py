@@ -25,6 +25,7 @@ from glia.engine.fingerprint import fingerprint
 from glia.engine.frozen_features import what_learns
 from glia.engine.history import History
 from glia.engine.loop import Trainer
+from glia.engine.precision import choose_precision
 from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
@@ -110,6 +111,10 @@ def train_network(
     kept = keeping(checkpoint, network, objective, choices, (train, valid), f"{seed} {precision}")
     mixing = train.mixing if isinstance(train, AugmentedRows) else None
     learned = what_learns(network, train, valid, choices.epochs, seed)
+    work = step_flops(learned.network, learned.train, choices.batch_size)
+    if precision == "auto":
+        device = next(network.parameters()).device
+        precision = choose_precision(learned.network, device, work, classifies=objective.task != "regression")
     trainer = Trainer(
         learned.network,
         objective.loss if mixing is None else mixing.loss(objective.loss),
@@ -119,12 +124,11 @@ def train_network(
         schedule=as_schedule(choices.schedule),
         penalties=objective.penalties or None,
         clip=choices.optimizer.clip(),
-        precision="bfloat16" if precision == "bfloat16" else "float32",
+        precision=precision,
         metrics=row_metrics(objective.task),
         callbacks=[stopping, Reporter(Progress(verbose), len(train)), *unfreezing_of(network), *kept],
         random_state=seed,
     )
-    work = step_flops(learned.network, learned.train, choices.batch_size)
     with suited_to(work), teamed(trainer, learned.train, learned.valid) as parts:
         history = trainer.fit(*parts)
     network.eval()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from glia.nn.activation_kernels import BoundActivation, Call, kernel_of
 from glia.nn.embeddings import TabularInput
-from glia.nn.fast import FastDropout
+from glia.nn.fast import FastDropout, FastSequential
 
 _STEPS = 1 << 16
 """Dropout compares 16 random bits with a bound: probabilities are rounded to multiples of 1/65536."""
@@ -65,14 +65,24 @@ class DenseStack:
 def dense_stack(network: nn.Module) -> DenseStack | None:
     """Return what a network consists of, ``None`` where it is not such a stack.
 
-    Asked are networks with a method ``dense_stack`` of their own, and plain ``nn.Sequential``s. Anything that could see
-    or change a pass (hooks, replaced methods, parametrisations, shared weights) makes the answer ``None``.
+    Asked are networks with a method ``dense_stack`` of their own, and ``nn.Sequential``s, of which what stands up to a
+    ``nn.Flatten`` may be anything. Anything that could see or change a pass (hooks, replaced methods, parametrisations,
+    shared weights) makes the answer ``None``.
     """
     own = getattr(network, "dense_stack", None)
     if own is not None:
         found = own()
         return found if isinstance(found, DenseStack) else None
-    return stack_of(list(network)) if type(network) is nn.Sequential and not is_watched(network) else None
+    chain = type(network) is nn.Sequential or isinstance(network, FastSequential)
+    if not (chain and isinstance(network, nn.Sequential)) or is_watched(network):
+        return None
+    parts = list(network)
+    start = max((i + 1 for i, part in enumerate(parts) if _is_flatten(part)), default=0)
+    return stack_of(parts[start:], network[:start] if start else None)  # a slice is of the network's class
+
+
+def _is_flatten(part: nn.Module) -> bool:
+    return type(part) is nn.Flatten and (part.start_dim, part.end_dim) == (1, -1)
 
 
 def stack_of(parts: list[nn.Module], input: nn.Module | None = None) -> DenseStack | None:
@@ -178,10 +188,10 @@ class DensePass:
         like = linears[0].weight.detach()
         z = [like.new_empty(rows, linear.out_features) for linear in linears]
         d = [torch.empty_like(each) for each in z]
-        acts = [_bind(*each) for each in zip(layers, z, d, strict=True)]
+        acts = [bind(*each) for each in zip(layers, z, d, strict=True)]
         h = [act.output for act in acts]
         shares = [layer.dropout.p if training and layer.dropout is not None else 0.0 for layer in layers]
-        self.masks, kept, self._draw = _masks(shares, h)
+        self.masks, kept, self._draw = draw_masks(shares, h)
         factors = [1.0, *(1.0 / share for share in kept)]  # of a layer's input, for the dropout before it
         self.output, self.output_gradient = h[-1], d[-1]
         self._input_gradient = None if input_gradient is None else like.new_zeros(rows, linears[0].in_features)
@@ -190,7 +200,7 @@ class DensePass:
         self._rest: list[Call] = []
         for i, (linear, act, mask) in enumerate(zip(linears, acts, self.masks, strict=True)):
             if i > 0:
-                self._rest.append(_product(h[i - 1], linear.weight.detach().t(), z[i], factors[i]))
+                self._rest.append(product(h[i - 1], linear.weight.detach().t(), z[i], factors[i]))
             self._rest += [] if linear.bias is None else [partial(z[i].add_, linear.bias.detach())]
             self._rest += [*act.forward, *([] if mask is None else [partial(h[i].mul_, mask)])]
 
@@ -205,9 +215,9 @@ class DensePass:
             if bias is not None:
                 self._back.append(partial(torch.mm, ones, d[i], out=bias.view(1, -1)))
             if weight is not None and i > 0:
-                self._back.append(_product(d[i].t(), h[i - 1], weight, factors[i]))
+                self._back.append(product(d[i].t(), h[i - 1], weight, factors[i]))
             if i > reach:
-                self._back.append(_product(d[i], linears[i].weight.detach(), d[i - 1], factors[i]))
+                self._back.append(product(d[i], linears[i].weight.detach(), d[i - 1], factors[i]))
         if self._input_gradient is not None:
             below = linears[0].weight.detach()[:, input_gradient:]
             self._back.append(partial(torch.mm, d[0], below, out=self._input_gradient[:, input_gradient:]))
@@ -231,20 +241,28 @@ class DensePass:
         return self._input_gradient
 
 
-def _bind(layer: DenseLayer, z: Tensor, gradient: Tensor) -> BoundActivation:
+def bind(layer: DenseLayer, z: Tensor, gradient: Tensor) -> BoundActivation:
+    """Return a layer's activation, bound to its memory.
+
+    Raises
+    ------
+    TypeError
+        If the activation has no kernel.
+    """
     kernel = kernel_of(layer.activation)
     if kernel is None:
         raise TypeError(f"no kernel for the activation {layer.activation!r}")
     return kernel(z, gradient)
 
 
-def _product(a: Tensor, b: Tensor, out: Tensor, factor: float) -> Call:
+def product(a: Tensor, b: Tensor, out: Tensor, factor: float) -> Call:
+    """Return what writes factor · a b."""
     if factor == 1.0:
         return partial(torch.mm, a, b, out=out)
     return partial(torch.addmm, out, a, b, beta=0, alpha=factor, out=out)
 
 
-def _masks(shares: list[float], like: list[Tensor]) -> tuple[list[Tensor | None], list[float], list[Call]]:
+def draw_masks(shares: list[float], like: list[Tensor]) -> tuple[list[Tensor | None], list[float], list[Call]]:
     """Return per layer its mask of 0 and 1 and the probability of a 1, and the calls that draw all masks."""
     steps = [round(share * _STEPS) for share in shares]
     counts = [h.numel() if step else 0 for step, h in zip(steps, like, strict=True)]

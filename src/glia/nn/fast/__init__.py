@@ -7,14 +7,18 @@ from glia.nn.fast.convolution import convolve
 from glia.nn.fast.dropout import FastDropout, dropout_noise
 from glia.nn.fast.encoder import FastEncoderLayer
 from glia.nn.fast.functions import FastFunctions
+from glia.nn.fast.lstm import FastLSTM
 from glia.nn.fast.recurrent import FastGRU, FastRNN
+from glia.nn.fast.sequential import FastSequential
 
 __all__ = [
     "FastDropout",
     "FastEncoderLayer",
     "FastFunctions",
     "FastGRU",
+    "FastLSTM",
     "FastRNN",
+    "FastSequential",
     "convolve",
     "dropout_noise",
 ]

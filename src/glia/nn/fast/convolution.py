@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from glia.nn.fast.plain import is_plain
+from glia.nn.fast.plain import is_low, is_plain
 
 Pair = tuple[int, int]
 
@@ -29,10 +29,15 @@ def convolve(
     but the sum over the rows for the bias is apart, which costs a third of oneDNN's, and the weights of an image of one
     channel get theirs from one matrix product (six times as fast as oneDNN's).
 
-    Whatever is not a plain float32 batch (see ``is_plain``) goes to ``torch.conv2d`` as it is.
+    Within autocast to bfloat16 the same is done in bfloat16. Whatever is not such a batch (see ``is_plain``) goes to
+    ``torch.conv2d`` as it is.
     """
-    if isinstance(padding, str) or x.dim() != 4 or not is_plain(x, weight, *(() if bias is None else (bias,))):
+    given = (x, weight) if bias is None else (x, weight, bias)
+    low = is_low(*given)
+    if isinstance(padding, str) or x.dim() != 4 or not (low or is_plain(*given)):
         return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    if low:
+        x, weight, bias = x.bfloat16(), weight.bfloat16(), None if bias is None else bias.bfloat16()
     output: Tensor = _Convolution.apply(  # type: ignore[no-untyped-call]  # torch's own lacks types
         channels_last(x),
         weight.contiguous(memory_format=torch.channels_last),
@@ -78,21 +83,34 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        need = ctx.needs_input_grad[:3]
-        rest = (None,) * 4
-        gradient = gradients[0]
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for: torch's own has one
-            return *_native(gradient, x, weight, ctx, list(need)), *rest
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        rows = gradient.permute(0, 2, 3, 1).reshape(-1, len(weight))  # (B·H'·W', O)
-        if need[1] and not need[0] and x.shape[1] == 1:
-            own, own_bias = _one_channel(rows, x, weight, gradient.shape[2:], ctx.settings)
-            return None, own, own_bias if need[2] else None, *rest
-        db = rows.sum(0) if need[2] else None
-        if not (need[0] or need[1]):
-            return None, None, db, *rest
-        dx, dw, _ = _native(gradient, x, weight, ctx, [need[0], need[1], False])
-        return dx, dw, db, *rest
+            found = _native(gradients[0], x, weight, ctx, list(ctx.needs_input_grad[:3]))
+        else:
+            found = convolution_backward(gradients[0], x, weight, ctx)
+        return *found, None, None, None, None
+
+
+def convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor, ctx: Any) -> tuple[Tensor | None, ...]:
+    """Return the gradients of x, weight and bias where they are needed.
+
+    Parameters
+    ----------
+    gradient, x, weight : Tensor
+        All in channels-last memory, or to be brought there.
+    ctx : Any
+        Of the node: ``settings`` as torch's own function takes them, ``bias_sizes``, and what is needed.
+    """
+    need = ctx.needs_input_grad[:3]
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    rows = gradient.permute(0, 2, 3, 1).reshape(-1, len(weight))  # (B·H'·W', O)
+    if need[1] and not need[0] and x.shape[1] == 1:
+        own, own_bias = _one_channel(rows, x, weight, gradient.shape[2:], ctx.settings)
+        return None, own, own_bias if need[2] else None
+    db = rows.sum(0) if need[2] else None
+    if not (need[0] or need[1]):
+        return None, None, db
+    dx, dw, _ = _native(gradient, x, weight, ctx, [need[0], need[1], False])
+    return dx, dw, db
 
 
 def _native(gradient: Tensor, x: Tensor, weight: Tensor, ctx: Any, mask: list[bool]) -> tuple[Tensor | None, ...]:

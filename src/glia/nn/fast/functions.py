@@ -13,7 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from glia.nn.fast.convolution import convolve
 from glia.nn.fast.dropout import dropout_noise
-from glia.nn.fast.plain import is_plain
+from glia.nn.fast.plain import is_low, is_plain
+from glia.nn.fast.pooling import pool_pairs, suits_pairs
 
 
 class FastFunctions(TorchFunctionMode):
@@ -22,6 +23,7 @@ class FastFunctions(TorchFunctionMode):
     - ``conv2d`` goes to ``convolve``, whose output lies in channels-last memory.
     - ``dropout`` takes cheaper random numbers (see ``dropout_noise``).
     - ``view`` of a tensor that lies so, where torch would refuse, is a ``reshape``.
+    - ``max_pool2d`` of 2 × 2 goes to ``pool_pairs`` in bfloat16.
     - ``max_pool2d(relu(x))`` becomes ``relu(max_pool2d(x))``: the same values and the same gradients to the bit, since
       ReLU is monotone; but the gradient of ReLU is then taken on a quarter of the numbers.
 
@@ -66,7 +68,12 @@ class FastFunctions(TorchFunctionMode):
             output, x, version, own = self._last
             pooled: Tensor = args[0]
             if output() is pooled and x._version == version and pooled._version == own:
-                return F.relu(func(x, *args[1:], **kwargs))
+                return F.relu(self._pool(func, x, *args[1:], **kwargs))
+        return self._pool(func, *args, **kwargs)
+
+    def _pool(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if args and is_low(args[0]) and suits_pairs(args[0]) and _is_by_pairs(*args[1:], **kwargs):
+            return pool_pairs(args[0])
         return func(*args, **kwargs)
 
     def _dropout(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -83,6 +90,23 @@ class FastFunctions(TorchFunctionMode):
             if kwargs or not all(isinstance(size, int | tuple | list | torch.Size) for size in args[1:]):
                 raise
             return args[0].reshape(*args[1:])
+
+
+def _is_by_pairs(
+    size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    *,
+    kernel_size: Any = None,
+) -> bool:
+    """Return whether the arguments of ``max_pool2d`` after the first are those of windows of 2 × 2 side by side."""
+    both = [(2, 2, 0, 1)[i] for i in range(4)]
+    given = (kernel_size or size, stride or kernel_size or size, padding, dilation)
+    plain = all(value in (one, (one, one), [one, one]) for value, one in zip(given, both, strict=True))
+    return plain and not ceil_mode and not return_indices
 
 
 _DROPOUT: tuple[tuple[str, Any], ...] = (("input", None), ("p", 0.5), ("training", True), ("inplace", False))

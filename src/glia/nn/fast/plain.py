@@ -1,4 +1,4 @@
-"""When a faster form may stand in: plain float32 tensors on the processor, nothing else looking on."""
+"""When a faster form may stand in: plain float32 tensors on the processor, or such within autocast to bfloat16."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ _GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
 
 def is_plain(*tensors: object) -> bool:
     """Return whether all are float32 tensors on the processor, outside autocast, ``torch.func`` and tracing."""
-    if torch.is_autocast_enabled("cpu") or torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state():
+    return not torch.is_autocast_enabled("cpu") and _is_simple(tensors, (torch.float32,))
+
+
+def is_low(*tensors: object) -> bool:
+    """Return whether all are float32 or bfloat16 on the processor, within autocast to bfloat16, with nothing else."""
+    if not (torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16):
         return False
-    if torch.compiler.is_compiling():
+    return _is_simple(tensors, (torch.float32, torch.bfloat16))
+
+
+def _is_simple(tensors: tuple[object, ...], types: tuple[torch.dtype, ...]) -> bool:
+    if torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() or torch.compiler.is_compiling():
         return False
-    return all(type(t) in _PLAIN and t.dtype is torch.float32 and t.device.type == "cpu" for t in tensors)  # type: ignore[attr-defined]
+    return all(type(t) in _PLAIN and t.dtype in types and t.device.type == "cpu" for t in tensors)  # type: ignore[attr-defined]
 
 
 def is_hooked(module: nn.Module) -> bool:

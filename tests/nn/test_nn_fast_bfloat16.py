@@ -1,0 +1,165 @@
+"""Faster forms within autocast to bfloat16, against torch's own there and against double precision."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from glia.nn.fast import FastFunctions, FastLSTM, FastSequential, convolve
+from glia.nn.fast.convolution_pool import convolve_and_pool
+from glia.nn.fast.pooling import pool_pairs, suits_pairs
+from glia.nn.fast.sequential import in_faster_order
+
+
+def off(found, exact):
+    return float((found.double() - exact.double()).norm() / exact.double().norm())
+
+
+def low():
+    return torch.autocast("cpu", torch.bfloat16)
+
+
+@pytest.mark.parametrize("size", [(2, 3, 6, 8), (3, 5, 7, 9), (1, 1, 2, 3)])
+def test_maxima_of_pairs_are_torchs_and_so_are_the_gradients(size):
+    torch.manual_seed(0)
+    # Every value once: where two are equal torch chooses another one.
+    x = torch.randperm(torch.Size(size).numel()).view(size).sub(40).to(torch.bfloat16).float()
+    x = x + torch.arange(x.numel()).view(size) * 0.0
+    own = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last).requires_grad_()
+    assert suits_pairs(own.detach())
+    right = x.requires_grad_()
+    found, truth = pool_pairs(own), F.max_pool2d(right, 2)
+    assert torch.equal(found.float(), truth) and found.is_contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn_like(truth).to(torch.bfloat16)
+    found.backward(gradient)
+    truth.backward(gradient.float())
+    assert torch.equal(own.grad.float(), right.grad)
+
+
+def test_equal_values_give_the_gradient_to_one_of_them():
+    x = torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16).requires_grad_()
+    pool_pairs(x).sum().backward()
+    assert x.grad.sum() == 4 and x.grad.unfold(2, 2, 2).unfold(3, 2, 2).sum((-1, -2)).eq(1).all()
+
+
+def test_a_value_that_is_no_number_is_seen():
+    x = torch.zeros(1, 1, 2, 2, dtype=torch.bfloat16)
+    x[0, 0, 1, 0] = torch.nan
+    assert pool_pairs(x).isnan().all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_convolution_and_pooling_in_one_node(channels):
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(channels, 6, 3, padding=1), torch.randn(4, channels, 11, 12)
+    results = {}
+    for kind in ("exact", "autocast", "one node"):
+        own = copy.deepcopy(layer).double() if kind == "exact" else copy.deepcopy(layer)
+        z = (x.double() if kind == "exact" else x.clone()).requires_grad_()
+        if kind == "one node":
+            output = convolve_and_pool(z, own)
+        else:
+            with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
+                output = F.max_pool2d(own(z).relu(), 2)
+        output.square().sum().backward()
+        results[kind] = [output.detach(), z.grad, *(p.grad for p in own.parameters())]
+    for exact, usual, found in zip(*results.values(), strict=True):
+        assert found.shape == exact.shape and off(found, exact) <= max(2.0 * off(usual, exact), 5e-3)
+
+
+@pytest.mark.parametrize("needs_x", [False, True])
+def test_convolution_within_autocast(needs_x):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(5, 1, 12, 11), torch.randn(8, 1, 3, 3), torch.randn(8)
+    results = {}
+    for function in (F.conv2d, convolve):
+        given = [t.clone().requires_grad_(needs_x or i > 0) for i, t in enumerate((x, weight, bias))]
+        with low():
+            output = function(*given, padding=1)
+        assert output.dtype is torch.bfloat16
+        output.float().square().sum().backward()
+        results[function] = [output.detach(), *(t.grad for t in given if t.grad is not None)]
+    for usual, found in zip(*results.values(), strict=True):
+        assert off(found, usual) < 1e-2
+
+
+@pytest.mark.parametrize(
+    "settings", [{"batch_first": True}, {}, {"bidirectional": True, "num_layers": 2, "batch_first": True}]
+)
+def test_lstm_is_as_close_as_autocasts(settings):
+    torch.manual_seed(0)
+    layer, x = nn.LSTM(6, 16, **settings), torch.randn(5, 7, 6)
+    results = {}
+    for kind in ("exact", "autocast", "fast"):
+        own = copy.deepcopy(layer).double() if kind == "exact" else copy.deepcopy(layer)
+        own.__class__ = FastLSTM if kind == "fast" else nn.LSTM
+        z = (x.double() if kind == "exact" else x.clone()).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind != "exact"):
+            output, (h, c) = own(z)
+        if kind == "fast":
+            assert "_LayerBackward" in {type(node).__name__ for node in graph(c)}
+        (output.to(z.dtype).square().sum() + h.to(z.dtype).sum() + c.to(z.dtype).square().sum()).backward()
+        results[kind] = [output.detach(), h.detach(), c.detach(), z.grad, *(p.grad for p in own.parameters())]
+    for exact, usual, found in zip(*results.values(), strict=True):
+        assert found.shape == exact.shape and off(found, exact) <= max(1.5 * off(usual, exact), 5e-3)
+
+
+def test_lstm_leaves_the_rest_to_torch():
+    torch.manual_seed(0)
+    layer, x = nn.LSTM(6, 16, batch_first=True), torch.randn(5, 7, 6)
+    plain, (h, c) = layer(x)
+    layer.__class__ = FastLSTM
+    assert torch.equal(layer(x)[0], plain)  # float32
+    assert torch.equal(layer(x, (h, c))[0], nn.LSTM.forward(layer, x, (h, c))[0])
+    with low():
+        assert "_LayerBackward" not in {type(node).__name__ for node in graph(layer.eval()(x)[0])}
+
+
+def graph(output):
+    seen, todo = [], [output.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None:
+            seen.append(node)
+            todo += [parent for parent, _ in node.next_functions]
+    return seen
+
+
+def chain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 5 * 5, 3))
+
+
+def test_a_chain_pools_first_with_the_same_bits():
+    network, x = chain(), torch.randn(6, 1, 12, 12)
+    fast = copy.deepcopy(network)
+    fast.__class__ = FastSequential
+    results = []
+    for own in (network, fast):
+        output = own(x)
+        output.square().sum().backward()
+        results.append([output.detach(), *(p.grad for p in own.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_a_chain_in_bfloat16_takes_one_node_and_hooks_stop_it():
+    network, x = chain(), torch.randn(6, 1, 12, 12)
+    network.__class__ = FastSequential
+    with low(), FastFunctions():
+        assert "_ConvolutionPoolBackward" in {type(node).__name__ for node in graph(network(x))}
+        seen = []
+        handle = network[1].register_forward_hook(lambda module, given, output: seen.append(output.shape))
+        assert "_ConvolutionPoolBackward" not in {type(node).__name__ for node in graph(network(x))}
+        assert seen == [(6, 4, 10, 10)]  # before pooling
+        handle.remove()
+        network.eval()
+        assert "_ConvolutionPoolBackward" not in {type(node).__name__ for node in graph(network(x))}
+
+
+def test_which_modules_change_places():
+    conv, relu, pool, other = nn.Conv2d(1, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Tanh()
+    assert in_faster_order([conv, relu, pool]) == [conv, pool, relu]
+    assert in_faster_order([conv, other, pool, relu]) == [conv, other, pool, relu]
+    assert in_faster_order([relu, nn.MaxPool2d(2, return_indices=True)])[0] is relu
