@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from glia.core.hardware import processor_name, threads
 from glia.core.layout import Layout
+from glia.core.products import onednn_products
+from glia.core.workload import BATCHED_FLOPS_FOR_ONEDNN, FLOPS_FOR_ONEDNN
 from glia.engine.loop import Trainer
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.population import make_trainer
@@ -90,7 +92,16 @@ def several(work: Workload, members: int, form: str, x: Tensor, y: Tensor) -> St
     return lambda: trainer.train_step(x, y, None)
 
 
-def least(steps: dict[str, Step], seconds: float, clock: Callable[[], float]) -> dict[str, float]:
+def by_onednn(work: Workload, members: int) -> dict[str, bool]:
+    """Return which ways multiply by oneDNN: those of whose steps a fit would say so."""
+    work_of_one = 6.0 * sum(p.numel() for p in work.make().parameters()) * work.batch
+    together = members * work_of_one >= BATCHED_FLOPS_FOR_ONEDNN
+    return {"one": work_of_one >= FLOPS_FOR_ONEDNN, "batched": together, "vmap": together}
+
+
+def least(
+    steps: dict[str, Step], seconds: float, clock: Callable[[], float], onednn: dict[str, bool]
+) -> dict[str, float]:
     """Return ms per step of each, run in turn: the least of many short runs, of at most a few ms each."""
     found, counts = dict.fromkeys(steps, float("inf")), dict[str, int]()
     for name, step in steps.items():
@@ -101,10 +112,11 @@ def least(steps: dict[str, Step], seconds: float, clock: Callable[[], float]) ->
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for name, step in steps.items():
-            start = clock()
-            for _ in range(counts[name]):
-                step()
-            found[name] = min(found[name], (clock() - start) / counts[name] * 1e3)
+            with onednn_products(onednn[name]):
+                start = clock()
+                for _ in range(counts[name]):
+                    step()
+                found[name] = min(found[name], (clock() - start) / counts[name] * 1e3)
     return found
 
 
@@ -129,7 +141,8 @@ def main() -> None:
                     steps = {"one": single(work, x, y)}
                     steps |= {form: several(work, members, form, x, y) for form in ("batched", "vmap")}
                     # With one thread its own time is what counts, which other processes disturb less.
-                    t = least(steps, chosen.seconds, time.thread_time if count == 1 else time.perf_counter)
+                    clock = time.thread_time if count == 1 else time.perf_counter
+                    t = least(steps, chosen.seconds, clock, by_onednn(work, members))
                 print(
                     f"{name:9}{count:8}{members:5}{t['one']:9.3f}{t['batched']:9.3f}{t['batched'] / t['one']:7.2f}"
                     f"{t['batched'] / t['one'] / members:9.3f}{t['vmap']:9.3f}{t['one'] * members:9.3f}",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-SIZE, REPEATS = 1024, 5
+SIZE, REPEATS = 1024, 20
 
 
 def measure() -> dict[str, float]:
