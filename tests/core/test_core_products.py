@@ -77,3 +77,7 @@ def test_no_block_takes_more_threads_than_torch_was_allowed(monkeypatch: pytest.
     count = torch.get_num_threads()
     with suited_to(1e12):
         assert torch.get_num_threads() == count
+    with suited_to(1e12, helpers=1):
+        assert torch.get_num_threads() == max(1, count - 1)
+    with suited_to(1e12, helpers=count + 3):
+        assert torch.get_num_threads() == 1

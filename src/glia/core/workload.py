@@ -15,7 +15,7 @@ FLOPS_FOR_ONEDNN, BATCHED_FLOPS_FOR_ONEDNN = 60e6, 10e6
 
 
 @contextmanager
-def suited_to(flops_per_step: float, *, batched: bool = False) -> Iterator[None]:
+def suited_to(flops_per_step: float, *, batched: bool = False, helpers: int = 0) -> Iterator[None]:
     """Run a block as steps of this size run fastest here; what was set before is set again afterwards, also on errors.
 
     The choice depends on the step and the machine alone, never on how busy the machine is, so that a run repeats.
@@ -26,6 +26,8 @@ def suited_to(flops_per_step: float, *, batched: bool = False) -> Iterator[None]
         Forward, backward and update; about 6 · rows · weights for dense layers.
     batched : bool
         Whether the products are those of many networks at once.
+    helpers : int
+        Other threads that work all the while, a source's for instance: their cores are left to them.
 
     Notes
     -----
@@ -39,9 +41,7 @@ def suited_to(flops_per_step: float, *, batched: bool = False) -> Iterator[None]
 
     Batched products of 32 times 64 × 20 × 64 took 0.63 of it, of 8 times 256 × 128 × 128 0.45.
     """
-    least = BATCHED_FLOPS_FOR_ONEDNN if batched else FLOPS_FOR_ONEDNN
-    with (
-        threads(min(choose_threads(flops_per_step), torch.get_num_threads())),
-        onednn_products(flops_per_step >= least),
-    ):
+    count = max(1, min(choose_threads(flops_per_step), torch.get_num_threads() - helpers))
+    large = flops_per_step >= (BATCHED_FLOPS_FOR_ONEDNN if batched else FLOPS_FOR_ONEDNN)
+    with threads(count), onednn_products(large):
         yield

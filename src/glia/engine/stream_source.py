@@ -34,12 +34,16 @@ class StreamSource:
     ----------
     x : Tensor
         No rows, (0, *shape): what rows in memory say by theirs, their shape and device.
+    helpers : int
+        Threads that read while an epoch runs.
 
     Notes
     -----
     The order depends on the seed and the epoch alone: see ``glia.data.stream.shuffle``. An epoch that begins in the
     middle reads only what is left of it. The thread ends with the epoch, also when the epoch is left early or fails.
     """
+
+    helpers = 1
 
     def __init__(
         self, blocks: Blocks, pool_rows: int, device: torch.device | None = None, shape: tuple[int, ...] = ()

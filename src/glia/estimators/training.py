@@ -129,7 +129,10 @@ def train_network(
         callbacks=[stopping, Reporter(Progress(verbose), len(train)), *unfreezing_of(network), *kept],
         random_state=seed,
     )
-    with suited_to(work), teamed(trainer, learned.train, learned.valid) as parts:
+    with (
+        suited_to(work, helpers=getattr(learned.train, "helpers", 0)),
+        teamed(trainer, learned.train, learned.valid) as parts,
+    ):
         history = trainer.fit(*parts)
     network.eval()
     if trainer.stop_reason == "interrupted":
