@@ -38,6 +38,28 @@ def test_maxima_of_pairs_are_torchs_and_so_are_the_gradients(size):
     assert torch.equal(own.grad.float(), right.grad)
 
 
+@pytest.mark.parametrize(
+    ("call", "by_pairs"),
+    [
+        (lambda x: F.max_pool2d(x, 2), True),
+        (lambda x: F.max_pool2d(x, kernel_size=(2, 2), stride=2), True),
+        (lambda x: torch.max_pool2d(x, [2, 2]), True),
+        (lambda x: F.max_pool2d(x, 3), False),
+        (lambda x: F.max_pool2d(x, 2, stride=1), False),
+        (lambda x: F.max_pool2d(x, 2, padding=1), False),
+        (lambda x: F.max_pool2d(x, 2, ceil_mode=True), False),
+        (lambda x: F.max_pool2d(input=x, kernel_size=2), True),
+        (lambda x: nn.MaxPool2d(2)(x), True),
+    ],
+)
+def test_which_maxima_go_by_pairs(call, by_pairs):
+    x = torch.randn(2, 3, 7, 9).to(torch.bfloat16).contiguous(memory_format=torch.channels_last).requires_grad_()
+    with low(), FastFunctions():
+        found = call(x)
+    assert ("_PairMaximumBackward" in {type(node).__name__ for node in graph(found)}) == by_pairs
+    assert torch.equal(found, call(x))
+
+
 def test_equal_values_give_the_gradient_to_one_of_them():
     x = torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16).requires_grad_()
     pool_pairs(x).sum().backward()

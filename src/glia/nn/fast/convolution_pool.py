@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from glia.nn.fast.convolution import channels_last, convolution_backward
 from glia.nn.fast.plain import is_hooked, is_low
-from glia.nn.fast.pooling import BITS, first_wins, pairs
+from glia.nn.fast.pooling import BITS, first_wins, is_by_pairs, pairs
 
 
 def convolve_and_pool(x: Tensor, layer: nn.Conv2d) -> Tensor:
@@ -28,10 +28,8 @@ def suits_pooling(x: Tensor, modules: list[nn.Module]) -> bool:
     usual = isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     if not usual or x.dim() != 4 or not is_low(x, *layer.parameters()) or any(is_hooked(one) for one in modules):
         return False
-    settings = (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
-    return all(value in (one, (one, one)) for value, one in zip(settings, (2, 2, 0, 1), strict=True)) and not (
-        pool.ceil_mode or pool.return_indices
-    )
+    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    return is_by_pairs(*(getattr(pool, name) for name in names))
 
 
 class _ConvolutionPool(torch.autograd.Function):

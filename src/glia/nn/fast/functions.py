@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from glia.nn.fast.convolution import convolve
 from glia.nn.fast.dropout import dropout_noise
 from glia.nn.fast.plain import is_low, is_plain
-from glia.nn.fast.pooling import pool_pairs, suits_pairs
+from glia.nn.fast.pooling import is_by_pairs, pool_pairs, suits_pairs
 
 
 class FastFunctions(TorchFunctionMode):
@@ -72,8 +72,10 @@ class FastFunctions(TorchFunctionMode):
         return self._pool(func, *args, **kwargs)
 
     def _pool(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if args and is_low(args[0]) and suits_pairs(args[0]) and _is_by_pairs(*args[1:], **kwargs):
-            return pool_pairs(args[0])
+        given = {**dict(zip(_MAX_POOL, args, strict=False)), **kwargs}
+        x = given.pop("input", None)
+        if is_low(x) and suits_pairs(x) and is_by_pairs(**given):
+            return pool_pairs(x)
         return func(*args, **kwargs)
 
     def _dropout(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -92,23 +94,7 @@ class FastFunctions(TorchFunctionMode):
             return args[0].reshape(*args[1:])
 
 
-def _is_by_pairs(
-    size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-    *,
-    kernel_size: Any = None,
-) -> bool:
-    """Return whether the arguments of ``max_pool2d`` after the first are those of windows of 2 × 2 side by side."""
-    both = [(2, 2, 0, 1)[i] for i in range(4)]
-    given = (kernel_size or size, stride or kernel_size or size, padding, dilation)
-    plain = all(value in (one, (one, one), [one, one]) for value, one in zip(given, both, strict=True))
-    return plain and not ceil_mode and not return_indices
-
-
+_MAX_POOL = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _DROPOUT: tuple[tuple[str, Any], ...] = (("input", None), ("p", 0.5), ("training", True), ("inplace", False))
 _OTHERS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.conv2d: FastFunctions._conv2d,

@@ -29,6 +29,19 @@ def suits_pairs(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
+def is_by_pairs(
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> bool:
+    """Return whether the settings of a maximum, as torch names them, are windows of 2 × 2 side by side."""
+    given = ((kernel_size, 2), (stride or kernel_size, 2), (padding, 0), (dilation, 1))
+    return not (ceil_mode or return_indices) and all(value in (one, (one, one), [one, one]) for value, one in given)
+
+
 class _PairMaximum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
