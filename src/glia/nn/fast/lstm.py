@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,6 +28,12 @@ class FastLSTM(nn.LSTM):
         return _run(self, input) if hx is None and _suits(self, input) else super().forward(input, hx)
 
 
+@cache
+def layer_runs_in_bfloat16() -> bool:
+    """Return whether oneDNN has the layer in bfloat16 for this processor; torch's own way asks the same first."""
+    return bool(torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _suits(module: nn.LSTM, x: Any) -> bool:
     return (
         module.training
@@ -36,7 +43,7 @@ def _suits(module: nn.LSTM, x: Any) -> bool:
         and x.numel() > 0
         and not module.proj_size
         and module.bias
-        and torch._C._has_mkldnn
+        and layer_runs_in_bfloat16()
         and is_low(x, *module._flat_weights)
         and not is_hooked(module)
     )
