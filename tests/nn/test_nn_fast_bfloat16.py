@@ -129,6 +129,17 @@ def test_lstm_is_as_close_as_autocasts(settings):
         assert found.shape == exact.shape and off(found, exact) <= max(1.5 * off(usual, exact), 5e-3)
 
 
+def test_lstm_drops_between_its_layers():
+    torch.manual_seed(0)
+    layer, x = nn.LSTM(6, 16, num_layers=2, dropout=0.5, batch_first=True), torch.randn(1, 7, 6).expand(500, -1, -1)
+    layer.__class__ = FastLSTM
+    with low():
+        output = layer(x)[0].float()
+        plain = layer.eval()(x)[0].float()
+    assert output.std(0).mean() > 0.01  # equal rows differ by their masks alone
+    assert off(output.detach().mean(0), plain.detach().mean(0)) < 0.2
+
+
 def test_lstm_leaves_processors_without_the_layer_to_torch(monkeypatch):
     torch.manual_seed(0)
     layer, x = nn.LSTM(6, 16, batch_first=True), torch.randn(5, 7, 6)

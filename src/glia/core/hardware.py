@@ -74,19 +74,21 @@ def memory_bytes() -> int | None:
 
 def processor_name() -> str:
     """Return the processor's name as a person knows it."""
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        found = None
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+    return _said_of_processor("model name") or platform.processor() or platform.machine()
 
 
 def processor_maker() -> str:
     """Return the maker's identification, "AuthenticAMD" for instance; empty where the system does not tell."""
+    return _said_of_processor("vendor_id")
+
+
+def _said_of_processor(field: str) -> str:
+    """Return a field of what Linux says of the processor; empty where there is none."""
     try:
-        found = re.search(r"^vendor_id\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        found = None
+        return ""
+    found = re.search(rf"^{field}\s*:\s*(.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else ""
 
 

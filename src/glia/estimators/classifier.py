@@ -49,7 +49,8 @@ class Classifier(ClassifierMixin, RareClasses):  # type: ignore[misc]  # scikit-
     effort : {"quick", "default", "best"}
         How many steps a good result is worth.
     precision : {"auto", "float32", "bfloat16"}
-        Of the forward pass.
+        Of the forward pass; "auto" is bfloat16 for large networks of layers that were compared, where the processor
+        multiplies it, else float32. Weights and predictions are float32.
     device : str
         "auto", "cpu", "cuda", ….
     random_state : int, None or RandomState

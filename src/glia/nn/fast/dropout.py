@@ -20,7 +20,7 @@ def dropout_noise(like: Tensor, rate: float) -> Tensor:
     Parameters
     ----------
     like : Tensor
-        float32, on the processor.
+        float32 or bfloat16 (whose kept values are rounded to 8 bits), on the processor.
     rate : float
         Between 0 and 1.
     """
