@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from glia.core.errors import InputError
-from glia.data.bins import piecewise_linear, quantile_edges, tree_edges
+from glia.data.bins import edges_of_columns, piecewise_linear, quantile_edges, tree_edges
 from glia.data.preparation import Preparation
 
 
@@ -57,6 +57,41 @@ def test_classes_as_numbers_split_like_their_indicator():
     values = np.random.default_rng(0).normal(size=500)
     y = (values + np.random.default_rng(1).normal(size=500) > 0).astype(np.int64)
     assert tree_edges(values, y, 6) == tree_edges(values, y.astype(np.float32), 6)
+
+
+def test_fine_edges_let_a_line_jump_between_round_amounts():
+    rng = np.random.default_rng(0)
+    amounts = np.array([0.0, 1000.0, 1100.0, 5000.0, 5400.0, 9000.0], dtype=np.float32)
+    means = np.array([0.1, 0.9, 0.2, 0.8, 0.1, 0.7])
+    which = rng.integers(0, 6, 4000)
+    y = (rng.random(4000) < means[which]).astype(np.int64)
+    fine, usual = (tree_edges(amounts[which], y, 8, fine=fine) for fine in (True, False))
+    assert set(fine) == set(amounts.tolist())  # neighbouring gaps share an edge
+    assert len(usual) == 7 and not set(usual[1:-1]) & set(amounts.tolist())
+    # every amount has a code of its own, one bin apart from its neighbour
+    np.testing.assert_allclose(np.diff(piecewise_linear(amounts, fine), axis=0), np.eye(5), atol=1e-6)
+
+
+def test_fine_edges_of_numbers_without_gaps_are_the_splits():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=5000).astype(np.float32)
+    y = (np.sin(3 * values) + rng.normal(size=5000) > 0).astype(np.int64)
+    edges = np.array(tree_edges(values, y, 12, fine=True))
+    assert len(edges) == 13
+    assert np.diff(edges).min() > 0.01
+
+
+def test_bins_are_fine_where_rows_are_many_for_the_whole_table():
+    rng = np.random.default_rng(0)
+    amounts = rng.choice([0.0, 10.0, 200.0, 210.0, 1000.0], size=(1000, 6)).astype(np.float32)
+    y = (amounts.sum(1) + rng.normal(0, 300, 1000) > 1700).astype(np.int64)
+    own = [tree_edges(column, y, 16, fine=True) for column in amounts.T]
+    assert sum(len(edges) - 1 for edges in own) == 24
+    assert edges_of_columns(amounts, y, 16, "tree") == own
+    few = 16 * 24 - 1  # rows: one too few for that many bins
+    part, target = amounts[:few], y[:few]
+    assert edges_of_columns(part, target, 16, "tree") == [tree_edges(column, target, 16) for column in part.T]
+    assert edges_of_columns(amounts, None, 4, "tree") == [quantile_edges(column, 4) for column in amounts.T]
 
 
 @pytest.mark.parametrize("bins", ["quantile", "tree"])

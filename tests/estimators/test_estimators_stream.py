@@ -96,7 +96,7 @@ def prepared(path, monkeypatch=None, **settings):
     """Return what a fit trains on."""
     caught = []
 
-    def keep(estimator, source, held, x, *, weighted):
+    def keep(estimator, source, held, x, **_):
         caught.append(source)
         return estimator
 

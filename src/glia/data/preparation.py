@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from glia.core.errors import InputError, ModelFileError
 from glia.core.layout import Layout
 from glia.core.results import jsonable
-from glia.data.bins import Bins, quantile_edges, tree_edges
+from glia.data.bins import Bins, edges_of_columns
 from glia.data.casting import check_flat
 from glia.data.column_roles import ColumnRole, require_columns, resolve_roles
 from glia.data.datetimes import CyclicPart
@@ -80,7 +80,8 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     numeric_bins : int, default=0
         Bins per numeric feature for piecewise-linear embeddings, stored in the layout; 0: none.
     bins : {"quantile", "tree"}, default="quantile"
-        How their edges are found; ``tree`` needs the target (arXiv 2203.05556).
+        How their edges are found; ``tree`` needs the target (arXiv 2203.05556). Where there are many rows, trees split
+        finer and there are up to twice as many bins (see ``glia.data.bins.tree_edges``).
     roles : mapping of str to (str or object), optional
         Column → "numeric", "categorical", "ordinal", "datetime" or "text" (other columns are left out), or an object
         with ``role`` and perhaps ``order`` (ordinal, lowest first) and ``format``, such as the columns of a schema. By
@@ -421,12 +422,9 @@ class Preparation(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         prepared = np.empty((len(sample), self._widths[0]), dtype=np.float32)
         self._numeric.write_matrix(sample, prepared)
         features = list(self.layout_.features)
-        for j in range(matrix.shape[1]):
-            values = prepared[:, j]
-            if self.bins == "tree" and y is not None:
-                edges = tree_edges(values, np.asarray(y)[::every], self.numeric_bins)
-            else:
-                edges = quantile_edges(values, self.numeric_bins)
+        target = None if y is None else np.asarray(y)[::every]
+        found = edges_of_columns(prepared[:, : matrix.shape[1]], target, self.numeric_bins, self.bins)
+        for j, edges in enumerate(found):
             features[j] = replace(features[j], bins=edges)
         self.layout_ = Layout(self.layout_.shape, tuple(features))
 

@@ -55,6 +55,10 @@ class StreamSource:
     def __len__(self) -> int:
         return self._rows
 
+    def over(self, blocks: Blocks) -> StreamSource:
+        """Return a source of the same rows from other blocks."""
+        return StreamSource(blocks, self.pool_rows, self.device, tuple(self.x.shape[1:]))
+
     def fingerprint(self) -> str:
         """Return a short text that is another one for other rows or another order of them; for checkpoints."""
         own = getattr(self.blocks, "fingerprint", None)

@@ -18,6 +18,7 @@ from glia.data import unify
 from glia.data.impute import read_impute
 from glia.data.preparation import Preparation
 from glia.data.stream import Budget, MappedBlocks, Stream, Survey
+from glia.data.stream.kept_blocks import keep_blocks
 from glia.data.stream.mapped import gather
 from glia.data.stream.survey import known_targets
 from glia.engine.rows import Rows
@@ -158,7 +159,7 @@ def fit_stream(estimator: Any, stream: Stream, target: Any = None) -> Any:
         inputs, known, *_ = blocks.arrays(unify(valid.frame, found.table.schema))
         held = to_rows(inputs, known, None, device)
     source = StreamSource(blocks, stream.budget.pool_rows(width), device, x.shape[1:])
-    return _train(estimator, source, held, x, weighted=blocks.weighted)
+    return _train(estimator, source, held, x, weighted=blocks.weighted, keep=(stream.keep, width))
 
 
 def fit_mapped(
@@ -288,11 +289,24 @@ def _refuse(estimator: Any) -> None:
         )
 
 
-def _train(estimator: Any, source: StreamSource, held: Rows | None, x: NDArray[np.float32], *, weighted: bool) -> Any:
-    """Build the network, train it on the source, and leave on the estimator what every fit leaves there."""
+def _train(
+    estimator: Any,
+    source: StreamSource,
+    held: Rows | None,
+    x: NDArray[np.float32],
+    *,
+    weighted: bool,
+    keep: tuple[str, int] = ("none", 0),
+) -> Any:
+    """Build the network, train it on the source, and leave on the estimator what every fit leaves there.
+
+    ``keep`` says where prepared rows are kept that are needed more than once, and the bytes of one.
+    """
     estimator._resolve(weighted)
     estimator._device = source.device
     choices = choose(estimator.get_params(deep=False), rows=len(source), task=estimator.task_, layout=estimator.layout_)
+    if choices.epochs > 1:
+        source = source.over(keep_blocks(source.blocks, keep[1], keep[0]))
     outputs = estimator._resolved.out_features(estimator.target_.outputs)
     estimator.spec_, estimator.members_ = choices.network, 1
     network = build_network(choices, estimator.layout_, outputs, estimator._seed(), x)

@@ -145,7 +145,7 @@ def on_disk(rows: StoredRows, folder: str | os.PathLike[str] | None = None) -> M
     InputError
         If a row cannot be made, or the disk has no room.
     """
-    place = _folder(folder)
+    place = temporary_folder(folder)
     with tempfile.TemporaryFile(dir=place, buffering=0) as file:
         for part in blocks(rows.shape) if math.prod(rows.shape) else ():
             _write(np.ascontiguousarray(rows[part]), file, rows, place)
@@ -186,10 +186,10 @@ def place_for(
     limit = memory_bytes()
     if limit is None or _bytes(shape, 4 + itemsize) <= limit * _SHARE:
         return "memory"
-    return "disk" if shutil.disk_usage(_folder(folder)).free >= 2 * _bytes(shape, itemsize) else "none"
+    return "disk" if shutil.disk_usage(temporary_folder(folder)).free >= 2 * _bytes(shape, itemsize) else "none"
 
 
-def _folder(folder: str | os.PathLike[str] | None) -> Path:
+def temporary_folder(folder: str | os.PathLike[str] | None) -> Path:
     """Return an existing folder: the one that is named, what it is to lie in, or that of temporary files."""
     place = Path(tempfile.gettempdir() if folder is None else folder)
     while not place.is_dir() and place != place.parent:

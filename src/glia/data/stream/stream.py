@@ -15,6 +15,7 @@ from glia.core.errors import InputError
 from glia.core.hardware import memory_bytes
 from glia.data.schema import Schema, check_role
 from glia.data.stream.file_set import FileSet
+from glia.data.stream.kept_blocks import check_keep_blocks
 from glia.data.stream.memory import DEFAULT, Budget, parse_size, show_size
 from glia.data.stream.shuffle import BLOCKS, POOLS
 from glia.data.stream.statistics import StreamStatistics
@@ -45,6 +46,9 @@ class Stream:
         What rows may take of the memory, such as ``"500MB"``; the program itself comes on top, about 400 MB with torch.
     parts : Parts, optional
         How many rows are kept in memory as sample, validation and test part; fewer where ``memory`` does not allow it.
+    keep : {"auto", "disk", "none"}
+        Whether a fit of several epochs keeps the rows prepared, in a temporary file: later epochs then cost a fraction
+        of the first. "auto" does if the disk has room for twice as much.
     limit : int, optional
         Use only so many rows from the beginning (rounded up to a block).
     random_state : int
@@ -72,6 +76,7 @@ class Stream:
         weight: str | None = None,
         memory: int | str = DEFAULT,
         parts: Parts | None = None,
+        keep: str = "auto",
         limit: int | None = None,
         random_state: int = 0,
     ) -> None:
@@ -89,6 +94,8 @@ class Stream:
         self.drop = (drop,) if isinstance(drop, str) else tuple(drop)
         self.budget = Budget(parse_size(memory))
         self.random_state = random_state
+        check_keep_blocks(keep)
+        self.keep = keep
         kept = int(self.budget.kept / (1.5 * max(1, self.files.row_bytes)))  # a sample holds half as much again
         self.parts = (parts or Parts()).within(kept)
         self._limit(limit)

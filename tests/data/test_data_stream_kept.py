@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+
+from glia import Regressor
+from glia.core.errors import InputError
+from glia.data.stream import Parts, Stream, pools
+from glia.data.stream.kept_blocks import KeptBlocks, keep_blocks
+
+
+class Made:
+    """Blocks that count how often each was read."""
+
+    counts = np.array([3, 0, 5, 2])
+
+    def __init__(self):
+        self.asked = []
+
+    def read(self, block):
+        self.asked.append(block)
+        rng, n = np.random.default_rng(block), self.counts[block]
+        return rng.normal(size=(n, 2, 2)).astype(np.float32), rng.integers(0, 9, n), rng.random(n)
+
+    def fingerprint(self):
+        return "made"
+
+
+def test_kept_blocks_are_read_once_and_stay_the_same_to_the_bit():
+    made = Made()
+    kept = KeptBlocks(made)
+    for block in (2, 0, 1, 3, 2, 3, 0, 1, 2):
+        for found, wanted in zip(kept.read(block), Made().read(block), strict=True):
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found, wanted)
+            found[:] = 0  # what is handed out may be written over
+    assert made.asked == [2, 0, 1, 3]
+    assert kept.fingerprint() == "made" and kept.counts is made.counts
+    for _ in range(2):
+        rows = sum(len(pool[0]) for pool in pools(kept, 4, seed=0, number=0))
+        assert rows == 10 and made.asked == [2, 0, 1, 3]
+
+
+def test_a_full_disk_ends_the_keeping_and_nothing_else():
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() + len(data) > 100:
+                raise OSError(28, "No space left on device")
+            return super().write(data[:7])  # a file without a buffer may take a part
+
+    made = Made()
+    kept = KeptBlocks(made)
+    kept._file.close()
+    kept._file = Full()
+    for block in (0, 3, 2, 0, 3, 2):
+        for found, wanted in zip(kept.read(block), Made().read(block), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert made.asked == [0, 3, 2, 3, 2]
+
+
+def test_auto_keeps_where_the_disk_has_room():
+    made = Made()
+    assert isinstance(keep_blocks(made, 32), KeptBlocks)
+    assert keep_blocks(made, 10**18) is made  # more than any disk
+    assert keep_blocks(made, 32, "none") is made
+    with pytest.raises(InputError, match="keep must be one of auto, disk, none · got keep='dsk'"):
+        keep_blocks(made, 32, "dsk")
+
+
+def test_a_fit_is_the_same_wherever_its_rows_are_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6000, 3))
+    frame = pl.DataFrame(x, schema=["a", "b", "c"]).with_columns(
+        word=pl.Series(rng.choice(["u", "v", "w"], 6000)), y=pl.Series(x[:, 0] * x[:, 1])
+    )
+    frame.write_parquet(tmp_path / "rows.parquet", row_group_size=500)
+    parts = Parts(sample=1000, test_fraction=0.1, validation_fraction=0.1)
+    answers = []
+    for keep in ("none", "disk"):
+        stream = Stream(tmp_path / "rows.parquet", target="y", parts=parts, keep=keep)
+        model = Regressor("mlp", epochs=3, random_state=0).fit(stream)
+        answers.append(model.predict(frame.head(50)))
+    np.testing.assert_array_equal(*answers)
