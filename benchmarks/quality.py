@@ -114,7 +114,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=[*EFFORTS, *peers.names()])
     parser.add_argument("--effort", default="default", help="Glia's rows: quick,default,best")
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=4000, help="at most so many rows of each table; 0: all")
+    parser.add_argument("--rows", type=int, default=0, help="at most so many rows of each table; 0: all, up to 50,000")
     parser.add_argument("--quick", action="store_true", help="1,200 rows and one split; the page goes to .cache/")
     parser.add_argument("--only-peers", action="store_true", help="measure everything but Glia, write no page")
     parser.add_argument("--only-page", action="store_true", help="measure nothing, write the page from what is there")
@@ -127,7 +127,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="where to write the page")
     given = parser.parse_args()
     if given.quick:
-        given.rows, given.splits = min(given.rows, 1200), 1
+        given.rows, given.splits = min(given.rows or 1200, 1200), 1
     glia = [name for name, effort in EFFORTS.items() if effort in given.effort.split(",")]
     given.models = given.models or [*glia, *peers.names(aside=False)]
     if given.only_peers:

@@ -3,7 +3,7 @@
     python benchmarks/streaming.py --rows 20000000 --compare 2000000
 
 A Parquet file of 20 columns (17 numbers, two of words, a target) is written in row groups of a million rows, a network
-is trained for one pass over it in a process of its own, whose peak resident memory is read from the system, and then
+is trained on it in a process of its own, whose peak resident memory is read from the system, and then
 the first rows are fitted from disk and from memory, in turn. The file is removed afterwards.
 """
 
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000_000, help="rows of the file")
     parser.add_argument("--compare", type=int, default=2_000_000, help="rows that are also fitted in memory; 0: none")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=1, help="passes in the comparison")
+    parser.add_argument("--epochs", type=int, default=1, help="passes over the rows")
     parser.add_argument("--network", choices=list(NETWORKS), default="default")
     parser.add_argument("--memory", default="300MB", help="what the stream may take for rows")
     parser.add_argument("--folder", default=None, help="where to write the file")
@@ -132,7 +132,7 @@ def main() -> None:
         path = Path(folder) / "big.parquet"
         write(path, max(given.rows, given.compare))
         if given.rows:
-            full = run("disk", path, given.rows, "small", 1, given.memory)
+            full = run("disk", path, given.rows, "small", given.epochs, given.memory)
             print(f"{given.rows:,} rows from disk: peak {full['peak_mb']:.0f} MB ({full['start_mb']:.0f} MB before), ")
             print(f"  survey {full['survey']:.1f} s, {full['rows_per_second']:,.0f} rows/s, AUC {full['auc']:.4f}")
             print(f"  {'within' if full['peak_mb'] <= LIMIT_MB else 'ABOVE'} {LIMIT_MB} MB")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glia.data.stream import Blocks, Prefetch, pools
+from glia.data.stream.kept_blocks import KeptBlocks
 from glia.data.stream.shuffle import cut
 from glia.engine.sources import Batch
 
@@ -35,7 +36,7 @@ class StreamSource:
     x : Tensor
         No rows, (0, *shape): what rows in memory say by theirs, their shape and device.
     helpers : int
-        Threads that read while an epoch runs.
+        Threads that keep a core busy while an epoch runs: the one that reads, where rows do not come prepared.
 
     Notes
     -----
@@ -43,13 +44,12 @@ class StreamSource:
     middle reads only what is left of it. The thread ends with the epoch, also when the epoch is left early or fails.
     """
 
-    helpers = 1
-
     def __init__(
         self, blocks: Blocks, pool_rows: int, device: torch.device | None = None, shape: tuple[int, ...] = ()
     ) -> None:
         self.blocks, self.pool_rows, self.device = blocks, pool_rows, device or torch.device("cpu")
         self.x = torch.empty((0, *shape), device=self.device)
+        self.helpers = 0 if isinstance(blocks, KeptBlocks) else 1
         self._rows = int(blocks.counts.sum())
 
     def __len__(self) -> int:
