@@ -195,7 +195,7 @@ def test_peers_beforehand_and_the_page_from_what_is_there(quality, cells, monkey
     with pytest.raises(SystemExit, match="no table has cells of every model"):
         run(quality, monkeypatch, tmp_path, "--models", "glia", "linear", "--splits", "1", "--only-page")
     store = cells.Cells(cache)
-    store.put(cells.Job("wine", "glia", 0, 4000, 1), {"error": 0.01, "fit_seconds": 1.0, "load": 0, "threads": 1})
+    store.put(cells.Job("wine", "glia", 0, None, 1), {"error": 0.01, "fit_seconds": 1.0, "load": 0, "threads": 1})
     _, page = run(quality, monkeypatch, tmp_path, "--models", "glia", "linear", "--splits", "1", "--only-page")
     assert "Not finished, and left out: breast_cancer." in page
     assert "| wine | log-loss | **0.0100** |" in page
