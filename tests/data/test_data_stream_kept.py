@@ -59,6 +59,29 @@ def test_a_full_disk_ends_the_keeping_and_nothing_else():
     assert made.asked == [0, 3, 2, 3, 2]
 
 
+def test_what_the_disk_lost_is_read_again():
+    made = Made()
+    kept = KeptBlocks(made)
+    for block in (0, 2, 3):
+        kept.read(block)
+    kept._file.truncate(kept._places[2] + 30)
+    for block in (0, 2, 3, 2):
+        for found, wanted in zip(kept.read(block), Made().read(block), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert made.asked == [0, 2, 3, 2, 3, 2]
+
+
+def test_auto_does_without_a_folder_for_temporary_files(monkeypatch):
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("glia.data.stream.kept_blocks.tempfile.TemporaryFile", refused)
+    made = Made()
+    assert keep_blocks(made, 32) is made
+    with pytest.raises(InputError, match=r"keep='disk' needs a folder .* Permission denied .* keep='none'"):
+        keep_blocks(made, 32, "disk")
+
+
 def test_auto_keeps_where_the_disk_has_room():
     made = Made()
     assert isinstance(keep_blocks(made, 32), KeptBlocks)

@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from glia.core.errors import InputError, near
+from glia.core.errors import InputError
+from glia.data.stream.prepared_rows import check_keep
 from glia.data.stream.row_store import temporary_folder
 from glia.data.stream.shuffle import Arrays, Blocks, Ints
 
@@ -54,8 +55,11 @@ class KeptBlocks:
 
     def read(self, block: int) -> Arrays:
         """Return the rows of a block."""
-        if block in self._places:
-            return self._kept(block)
+        kept = self._kept(block) if block in self._places else None
+        if kept is not None:
+            return kept
+        if block in self._places:  # the disk lost something: nothing in the file is relied on any more
+            self._places, self._end = {}, None
         arrays = self.blocks.read(block)
         self._keep(block, arrays)
         return arrays
@@ -77,7 +81,8 @@ class KeptBlocks:
             return
         self._places[block], self._end = self._end, end
 
-    def _kept(self, block: int) -> Arrays:
+    def _kept(self, block: int) -> Arrays | None:
+        """Return the rows of a block from the file, ``None`` if it ends before them."""
         rows = int(self.counts[block])
         self._file.seek(self._places[block])
         found = tuple(np.empty((rows, *shape), dtype) for dtype, shape in self._forms)
@@ -86,7 +91,7 @@ class KeptBlocks:
             while len(left):
                 got = self._file.readinto(left)  # type: ignore[attr-defined]  # a file without a buffer has it
                 if not got:
-                    raise InputError("the file of prepared rows must stay whole", f"its end in block {block}")
+                    return None
                 left = left[got:]
         return found
 
@@ -105,15 +110,20 @@ def keep_blocks(
         "auto" keeps them if the disk has room for twice as much.
     folder : path-like, optional
         Of the disk.
+
+    Raises
+    ------
+    InputError
+        If ``keep`` is another word, or "disk" where no file can be made.
     """
-    check_keep_blocks(keep)
-    if keep == "auto":
-        needed = 2 * row_bytes * math.fsum(blocks.counts)
-        keep = "disk" if shutil.disk_usage(temporary_folder(folder)).free >= needed else "none"
-    return KeptBlocks(blocks, folder) if keep == "disk" else blocks
-
-
-def check_keep_blocks(keep: Any) -> None:
-    """Raise an ``InputError`` unless ``keep`` is "auto", "disk" or "none"."""
-    if keep not in KEEPS:
-        raise InputError(f"keep must be one of {', '.join(KEEPS)}", f"keep={keep!r}", near(str(keep), KEEPS))
+    check_keep(keep, KEEPS)
+    if keep == "none":
+        return blocks
+    try:
+        room = shutil.disk_usage(temporary_folder(folder)).free >= 2 * row_bytes * math.fsum(blocks.counts)
+        return KeptBlocks(blocks, folder) if room or keep == "disk" else blocks
+    except OSError as error:
+        if keep == "auto":
+            return blocks
+        must = "keep='disk' needs a folder of temporary files that can be written to"
+        raise InputError(must, str(error), "set TMPDIR, or keep='none'") from error

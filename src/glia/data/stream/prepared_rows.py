@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def all_finished(rows: MadeRows, finish: Finish, shape: tuple[int, ...]) -> NDAr
     return found
 
 
-def check_keep(keep: Any) -> None:
+def check_keep(keep: Any, places: Sequence[str] = KEEPS) -> None:
     """Raise an ``InputError`` unless ``keep`` says where prepared rows are kept."""
-    if keep not in KEEPS:
-        raise InputError(f"keep must be one of {', '.join(KEEPS)}", f"keep={keep!r}", near(str(keep), KEEPS))
+    if keep not in places:
+        raise InputError(f"keep must be one of {', '.join(places)}", f"keep={keep!r}", near(str(keep), places))

@@ -15,8 +15,9 @@ from glia.core.errors import InputError
 from glia.core.hardware import memory_bytes
 from glia.data.schema import Schema, check_role
 from glia.data.stream.file_set import FileSet
-from glia.data.stream.kept_blocks import check_keep_blocks
+from glia.data.stream.kept_blocks import KEEPS
 from glia.data.stream.memory import DEFAULT, Budget, parse_size, show_size
+from glia.data.stream.prepared_rows import check_keep
 from glia.data.stream.shuffle import BLOCKS, POOLS
 from glia.data.stream.statistics import StreamStatistics
 from glia.data.stream.survey import Parts, Survey, survey
@@ -94,7 +95,7 @@ class Stream:
         self.drop = (drop,) if isinstance(drop, str) else tuple(drop)
         self.budget = Budget(parse_size(memory))
         self.random_state = random_state
-        check_keep_blocks(keep)
+        check_keep(keep, KEEPS)
         self.keep = keep
         kept = int(self.budget.kept / (1.5 * max(1, self.files.row_bytes)))  # a sample holds half as much again
         self.parts = (parts or Parts()).within(kept)
