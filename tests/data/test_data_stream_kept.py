@@ -1,4 +1,5 @@
 import io
+import tempfile
 
 import numpy as np
 import polars as pl
@@ -6,8 +7,11 @@ import pytest
 
 from glia import Regressor
 from glia.core.errors import InputError
-from glia.data.stream import Parts, Stream, pools
+from glia.data.stream import Parts, Stream, pools, row_store
 from glia.data.stream.kept_blocks import KeptBlocks, keep_blocks
+from glia.data.stream.row_store import temporary_folder
+from glia.engine.stream_source import StreamSource
+from glia.estimators.stream_fit import PreparedStream
 
 
 class Made:
@@ -91,7 +95,28 @@ def test_auto_keeps_where_the_disk_has_room():
         keep_blocks(made, 32, "dsk")
 
 
-def test_a_fit_is_the_same_wherever_its_rows_are_kept(tmp_path):
+def test_large_temporary_files_lie_where_the_user_says_and_else_on_a_disk(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it is looked up once
+    assert temporary_folder(None) == tmp_path
+    assert temporary_folder(tmp_path / "run" / "new") == tmp_path
+    monkeypatch.delenv("TMPDIR")
+    monkeypatch.setattr(row_store, "_LARGE", str(tmp_path / "none"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert temporary_folder(None) == tmp_path
+    (tmp_path / "large").mkdir()
+    monkeypatch.setattr(row_store, "_LARGE", str(tmp_path / "large"))
+    assert temporary_folder(None) == tmp_path / "large"
+
+
+def test_a_thread_that_only_reads_what_is_kept_leaves_training_its_cores():
+    made = Made()
+    source = StreamSource(made, 4, shape=(2, 2))
+    assert (source.helpers, source.over(KeptBlocks(made)).helpers) == (1, 0)
+    assert source.over(KeptBlocks(made)).x.shape == (0, 2, 2)
+
+
+def test_a_fit_is_the_same_wherever_its_rows_are_kept(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6000, 3))
     frame = pl.DataFrame(x, schema=["a", "b", "c"]).with_columns(
@@ -99,9 +124,14 @@ def test_a_fit_is_the_same_wherever_its_rows_are_kept(tmp_path):
     )
     frame.write_parquet(tmp_path / "rows.parquet", row_group_size=500)
     parts = Parts(sample=1000, test_fraction=0.1, validation_fraction=0.1)
-    answers = []
+    read, plain = [], PreparedStream.read
+    monkeypatch.setattr(PreparedStream, "read", lambda self, block: read.append(block) or plain(self, block))
+    answers, asked = [], []
     for keep in ("none", "disk"):
         stream = Stream(tmp_path / "rows.parquet", target="y", parts=parts, keep=keep)
         model = Regressor("mlp", epochs=3, random_state=0).fit(stream)
         answers.append(model.predict(frame.head(50)))
+        asked.append(sorted(read))
+        read.clear()
     np.testing.assert_array_equal(*answers)
+    assert asked[0] == sorted(3 * asked[1]) and len(set(asked[1])) == len(asked[1]) > 1

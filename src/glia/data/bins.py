@@ -15,6 +15,7 @@ _LEAF, _FINE_LEAF = 64, 20
 _ROWS_PER_BIN = 16
 """Where there are so many rows for each bin of the whole table, bins are fine."""
 _WIDE = 0.1
+"""A gap from this share of the distance to the nearer neighbouring split on is wide."""
 
 
 def quantile_edges(values: NDArray[Any], bins: int) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ KEEPS = ("auto", "memory", "disk", "none")
 _SHARE = 0.25
 """Of the machine's memory, what the rows of a fit may take."""
 _MOST, _BLOCK_VALUES = 256, 1 << 22
+_LARGE = "/var/tmp"
 
 
 class StoredRows(Protocol):
@@ -190,8 +191,12 @@ def place_for(
 
 
 def temporary_folder(folder: str | os.PathLike[str] | None) -> Path:
-    """Return an existing folder: the one that is named, what it is to lie in, or that of temporary files."""
-    place = Path(tempfile.gettempdir() if folder is None else folder)
+    """Return an existing folder: the one that is named, what it is to lie in, or that of large temporary files.
+
+    That is ``TMPDIR``, else /var/tmp: on many systems /tmp lies in memory, which is what these files are to spare.
+    """
+    usual = _LARGE if "TMPDIR" not in os.environ and os.access(_LARGE, os.W_OK) else tempfile.gettempdir()
+    place = Path(usual if folder is None else folder)
     while not place.is_dir() and place != place.parent:
         place = place.parent
     return place
