@@ -90,7 +90,7 @@ def several(work: Workload, members: int, form: str, x: Tensor, y: Tensor) -> St
     networks, rule = [work.make().train() for _ in range(members)], Optimizer("adam")
     population = stack(networks, form, rows=x, batch_size=work.batch).train()
     rates, options = member_rates(rule, members, RATE), {"epochs": 1, "batch_size": work.batch}
-    trainer = make_trainer(population, networks[0], CrossEntropy(), rule, rates, **options)
+    trainer = make_trainer(population, networks, CrossEntropy(), rule, rates, **options)
     return lambda: trainer.train_step(x, y, None)
 
 

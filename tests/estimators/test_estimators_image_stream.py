@@ -96,7 +96,7 @@ def test_a_streamed_member_is_what_memory_trains_alone(tmp_path):
     made = fitted.choose(fitted.get_params(deep=False), len(rows))
     order = {"random_state": fitted._seed("training"), "schedule": as_schedule(made.schedule)}
     for k, seed in ((1, 1), (0, 0), (1, 0)):  # the last starts like the other member
-        alone = build_network(made, fitted.layout_, 1, derive(fitted._seed(), "member", seed), rows.x.numpy())
+        alone = build_network(made.network, fitted.layout_, 1, derive(fitted._seed(), "member", seed), rows.x.numpy())
         train_population(
             [alone], fitted._resolved.loss, rows, epochs=2, batch_size=16, optimizer=made.optimizer, lr=made.lr, **order
         )

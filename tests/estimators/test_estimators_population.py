@@ -52,7 +52,7 @@ def test_members_equal_estimators_with_the_members_seeds() -> None:
     assert 1 <= best <= 6
     x = rows(2).x
     for k, own in enumerate(member_outputs(network, x)):
-        single = build_network(choices, LAYOUT, 1, derive(5, "member", k), rows().x.numpy())
+        single = build_network(choices.network, LAYOUT, 1, derive(5, "member", k), rows().x.numpy())
         train_network(single, OBJECTIVE, choices, rows(), rows(1), seed=9, precision="auto", verbose=0)
         np.testing.assert_allclose(own, network_outputs(single, x), atol=2e-5)
     probabilities = 1 / (1 + np.exp(-member_outputs(network, x).astype(float)))
@@ -98,6 +98,6 @@ def test_number_of_members() -> None:
     for wrong in (0, 2.0, True, "four"):
         with pytest.raises(InputError, match="whole number of at least 1"):
             check_members(wrong)
-    network = build_network(settled(), LAYOUT, 1, 5, rows().x.numpy())
+    network = build_network(settled().network, LAYOUT, 1, 5, rows().x.numpy())
     assert member_outputs(network, rows().x).shape == (1, 200, 1)
     assert copy.deepcopy(MeanNetwork([network], "binary")).task == "binary"

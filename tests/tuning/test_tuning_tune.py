@@ -77,7 +77,7 @@ def test_the_survivor_has_what_a_training_of_all_epochs_gives(found):
     seed = derive(3, "configuration", best.slot)
 
     def trained(schedule):
-        network = build_network(choices, known.layout_, 1, seed, ready.x)
+        network = build_network(choices.network, known.layout_, 1, seed, ready.x)
         trainer = Trainer(
             network, known._resolved.loss, choices.optimizer.make(network, choices.lr), epochs=9, batch_size=32,
             schedule=as_schedule(schedule), clip=choices.optimizer.clip(), random_state=derive(3, "rows"),

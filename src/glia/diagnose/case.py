@@ -250,9 +250,7 @@ def _fresh(
     if choices is not None and isinstance(spec, Spec):
         outputs = model._resolved.out_features(model.target_.outputs)
         sample = train.x[:512].detach().cpu().numpy()
-        used = copy.copy(choices)
-        used.network = spec
-        return lambda seed: build_network(used, model.layout_, outputs, seed, sample).to(device), True
+        return lambda seed: build_network(spec, model.layout_, outputs, seed, sample).to(device), True
     return lambda seed: drawn_anew(network, seed), False
 
 

@@ -138,10 +138,8 @@ def _specified(case: Case, **changes: object) -> Build | None:
 def _from_spec(case: Case, spec: MLP, layout: Layout, outputs: int) -> Build:
     device = case.train.x.device
     if case.choices is not None:
-        choices = copy.copy(case.choices)
-        choices.network = spec
         sample = case.train.x[:512].detach().cpu().numpy()
-        return lambda seed: build_network(choices, layout, outputs, seed, sample).to(device)
+        return lambda seed: build_network(spec, layout, outputs, seed, sample).to(device)
 
     def build(seed: int) -> nn.Module:
         network = spec.build(layout, outputs)

@@ -23,7 +23,7 @@ class MixedTargets:
     ----------
     first, second : Tensor (B,) or (B, T)
         Targets of the row itself and of its partner.
-    share, rest : Tensor (B,)
+    share, rest : Tensor (B,) or (B, K)
         How much each counts: their parts in the mixed row, times the weights of the rows.
     """
 
@@ -91,17 +91,41 @@ class Mixing:
         self, x: Tensor, y: Tensor, weight: Tensor | None, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | MixedTargets, Tensor | None]:
         """Return inputs, targets and weights of a batch, (B, …)."""
-        if len(x) < 2 or float(torch.rand((), generator=generator)) >= self.chance:
+        drawn = self.draw(len(x), generator)
+        if drawn is None:
             return x, y, weight
-        lam = _beta(self.alpha, generator)
-        partner = torch.randperm(len(x), generator=generator).to(x.device)
+        partner, lam = drawn[0].to(x.device), drawn[1]
         cut = self.kind == "cutmix" or (self.kind == "both" and bool(torch.rand((), generator=generator) < 0.5))
         if cut and x.dim() > 2:
             x, lam = _cut(x, partner, lam, generator)
         else:
             x = torch.lerp(x[partner], x, lam)
-        own = torch.ones(len(x), device=x.device) if weight is None else weight
-        return x, MixedTargets(y, y[partner], own * lam, own[partner] * (1.0 - lam)), None
+        return x, mixed_targets(y, weight, partner, lam), None
+
+    def draw(self, rows: int, generator: torch.Generator) -> tuple[Tensor, float] | None:
+        """Return the partner of each row of a batch, (B,), and the rows' own share λ; ``None`` where none is mixed."""
+        if rows < 2 or float(torch.rand((), generator=generator)) >= self.chance:
+            return None
+        lam = _beta(self.alpha, generator)
+        return torch.randperm(rows, generator=generator), lam
+
+
+def mixed_targets(y: Tensor, weight: Tensor | None, partner: Tensor, lam: float) -> MixedTargets:
+    """Return the targets of rows of which λ is their own and the rest their partners'.
+
+    Parameters
+    ----------
+    y : Tensor
+        (B,) or (B, T).
+    weight : Tensor, optional
+        (B,), or (B, K) with a column for each member of a population: both parts count as their own rows do.
+    partner : Tensor
+        (B,).
+    lam : float
+        In [0, 1].
+    """
+    own = torch.ones(len(y), device=y.device) if weight is None else weight
+    return MixedTargets(y, y[partner], own * lam, own[partner] * (1.0 - lam))
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:

@@ -14,6 +14,7 @@ from glia.engine.gradients import RowLoss
 from glia.engine.history import History
 from glia.engine.indexed_rows import IndexedRows
 from glia.engine.loop import Metric
+from glia.engine.mixing import Mixing
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.population_separate import SeparateTrainer
 from glia.engine.population_stopping import MemberStopping
@@ -21,7 +22,7 @@ from glia.engine.population_trainer import PopulationTrainer, StackedTrainer
 from glia.engine.population_updates import MemberRates, StackedUpdates, can_stack, member_rates, per_member
 from glia.engine.rows import Rows
 from glia.engine.sources import Source
-from glia.nn.population import FEW_ROWS, Population, SeparatePopulation, StackedPopulation, stack, unstack
+from glia.nn.population import FEW_ROWS, Population, SeparatePopulation, stack, unstack
 
 Figures = float | Sequence[float]
 """One figure for all members, or one for each."""
@@ -148,11 +149,14 @@ def population_trainer(
     dropout: Figures | None = None,
     patience: int = 0,
     form: str = "auto",
+    kinds: Sequence[int] | None = None,
+    mixing: Mixing | None = None,
     **options: Any,
 ) -> PopulationTrainer:
     """Return the trainer that ``train_population`` runs, for those who want to run it themselves.
 
-    Its ``fit(train, valid)`` trains; ``finish`` then writes the weights into the networks.
+    Its ``fit(train, valid)`` trains; ``finish`` then writes the weights into the networks. ``kinds`` are how many of
+    the networks, one after the other, are of one architecture; ``mixing`` mixes rows where members are stacked.
     """
     rule = optimizer if isinstance(optimizer, Optimizer) else Optimizer(optimizer)
     members = len(networks)
@@ -164,8 +168,11 @@ def population_trainer(
     if form == "auto" and (hasattr(options.get("schedule"), "observe") or not can_stack(rule, networks[0], rates)):
         form = "separate"
     rows = train.x if isinstance(train, Rows) else train.part(0, FEW_ROWS) if isinstance(train, IndexedRows) else None
-    population = stack(networks, form, rows=rows, batch_size=min(options["batch_size"], len(train)))
-    return make_trainer(population, networks[0], loss, rule, rates, stopping=MemberStopping(patience), **options)
+    size = min(options["batch_size"], len(train))
+    population = stack(networks, form, rows=rows, batch_size=size, kinds=kinds)
+    if population.stacks:
+        options["mixing"] = mixing
+    return make_trainer(population, networks, loss, rule, rates, stopping=MemberStopping(patience), **options)
 
 
 def finish(trainer: PopulationTrainer, networks: Sequence[nn.Module]) -> PopulationFit:
@@ -185,17 +192,23 @@ def finish(trainer: PopulationTrainer, networks: Sequence[nn.Module]) -> Populat
 
 
 def make_trainer(
-    population: Population, like: nn.Module, loss: RowLoss, rule: Optimizer, rates: MemberRates, **options: Any
+    population: Population,
+    networks: Sequence[nn.Module],
+    loss: RowLoss,
+    rule: Optimizer,
+    rates: MemberRates,
+    **options: Any,
 ) -> PopulationTrainer:
-    """Return the trainer for a form of population; ``like`` is one plain member, ``options`` are the trainer's.
+    """Return the trainer for a form of population; ``networks`` are the plain members, ``options`` the trainer's.
 
     Raises
     ------
     InputError
         If the form is unknown.
     """
-    if isinstance(population, StackedPopulation):
-        return StackedTrainer(population, loss, StackedUpdates(population, like, rule, rates, rule.clip()), **options)
+    if population.stacks:
+        updates = StackedUpdates(population, networks, rule, rates, rule.clip())
+        return StackedTrainer(population, loss, updates, **options)
     if isinstance(population, SeparatePopulation):
         return SeparateTrainer(population, loss, rule, rates, **options)
     raise InputError("a population must come from glia.nn.population.stack", type(population).__name__)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from glia.engine.gradients import RowLoss
-from glia.engine.population_gradient import StackedAutograd, member_losses
+from glia.engine.mixing import Mixing
+from glia.engine.population_gradient import StackedAutograd, member_losses, weighted_targets
 from glia.engine.population_losses import closed_form, row_factors
 from glia.nn.population import StackedPopulation
 from glia.nn.population.dense_pass import StackedDense, StackedPass, stacked_dense
-from glia.nn.population.linear import SplitRows
+from glia.nn.population.linear import SplitRows, blended
 
 _SIZES = 8
 """Sizes of batches for which memory is kept: usually two, the full one and the last of an epoch."""
@@ -28,10 +29,14 @@ class StackedFused(StackedAutograd):
     dense : StackedDense
         What its members consist of.
     loss : RowLoss
+    mixing : Mixing, optional
+        As in ``StackedAutograd``.
     """
 
-    def __init__(self, population: StackedPopulation, dense: StackedDense, loss: RowLoss) -> None:
-        super().__init__(population, loss)
+    def __init__(
+        self, population: StackedPopulation, dense: StackedDense, loss: RowLoss, mixing: Mixing | None = None
+    ) -> None:
+        super().__init__(population, loss, mixing=mixing)
         self.dense = dense
         held = [p for layer in dense.layers for p in layer.linear.parameters()]
         self._gradients = {id(p): torch.empty_like(p, requires_grad=False) for p in held if p.requires_grad}
@@ -50,29 +55,38 @@ class StackedFused(StackedAutograd):
         if self._where(self._held) != self._places:  # parameters were given other memory
             self._places = self._where(self._held)
             self._passes.clear()
-        if self.dense.input is None:
-            return self._run(x, y, weight)[0]
+        drawn = self.drawn(len(y), y.device)
         with torch.set_grad_enabled(bool(self._stage)):
-            inner = self.dense.input(x)
-        means, below = self._run(_detached(inner), y, weight)
+            inner = x if self.dense.input is None else self.dense.input(x)
+            if drawn is not None:
+                inner = inner.blended(*drawn) if isinstance(inner, SplitRows) else blended(inner, *drawn)
+        means, below = self._run(_detached(inner), weighted_targets(y, weight, drawn))
         if below is not None:
             (inner.own if isinstance(inner, SplitRows) else inner).backward(below)
         return means
 
     @torch.no_grad()
-    def _run(self, x: Tensor | SplitRows, y: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        layers = self._pass(x, len(y))
+    def _run(self, x: Tensor | SplitRows, targets: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+        layers = self._pass(x, len(targets[0][0]))
         output = layers.forward(x)
+        y, weight = targets[0]
+        means = self._compare(output, y, weight, layers.output_gradient)
+        for y, weight in targets[1:]:  # of mixed rows
+            other = torch.empty_like(layers.output_gradient)
+            means += self._compare(output, y, weight, other)
+            layers.output_gradient.add_(other)
+        return means, layers.backward(x, input_gradient=bool(self._stage))
+
+    def _compare(self, output: Tensor, y: Tensor, weight: Tensor | None, gradient: Tensor) -> Tensor:
+        """Return the members' mean losses, (K,), and write their gradient with respect to the outputs."""
         factors = row_factors(weight, len(y))
         score = closed_form(self.loss, output, y)
         if score is None:
-            means = self._by_autograd(output, y, factors, layers.output_gradient)
-        else:
-            losses = score(self.loss, output, y, layers.output_gradient)
-            # (K, B): a row's share in its member's mean.
-            layers.output_gradient.mul_(factors.unsqueeze(-2) if isinstance(factors, Tensor) else factors)
-            means = (losses * factors).sum(1)
-        return means, layers.backward(x, input_gradient=bool(self._stage))
+            return self._by_autograd(output, y, factors, gradient)
+        losses = score(self.loss, output, y, gradient)
+        # (K, B): a row's share in its member's mean.
+        gradient.mul_(factors.unsqueeze(-2) if isinstance(factors, Tensor) else factors)
+        return (losses * factors).sum(1)
 
     def _by_autograd(self, output: Tensor, y: Tensor, factors: Tensor | float, gradient: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -97,12 +111,14 @@ class StackedFused(StackedAutograd):
         return [p.data_ptr() for p in parameters]
 
 
-def stacked_gradient(population: StackedPopulation, loss: RowLoss, *, bfloat16: bool) -> StackedAutograd:
+def stacked_gradient(
+    population: StackedPopulation, loss: RowLoss, *, bfloat16: bool, mixing: Mixing | None = None
+) -> StackedAutograd:
     """Return the fastest way to the gradients of stacked members."""
     dense = None if bfloat16 or population.form != "batched" else stacked_dense(population.network)
     if dense is None or not all(p.dtype == torch.float32 for p in population.parameters()):
-        return StackedAutograd(population, loss, bfloat16=bfloat16)
-    return StackedFused(population, dense, loss)
+        return StackedAutograd(population, loss, bfloat16=bfloat16, mixing=mixing)
+    return StackedFused(population, dense, loss, mixing)
 
 
 def _detached(x: Tensor | SplitRows) -> Tensor | SplitRows:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glia.engine.gradients import Autograd, RowLoss
+from glia.engine.mixing import Mixing, mixed_targets
 from glia.engine.sources import Batch
+from glia.nn.population import Population
+from glia.nn.population.linear import SplitRows, blended
 from glia.objectives import CustomLoss, Loss
 
 
@@ -45,30 +52,85 @@ def member_means(values: Tensor, weight: Tensor | None) -> Tensor:
 
 
 class StackedAutograd(Autograd):
-    """The gradient of a population whose members lie stacked: of the sum of their mean losses."""
+    """The gradient of a population whose members lie stacked: of the sum of their mean losses.
+
+    Parameters
+    ----------
+    population : StackedPopulation
+    loss : RowLoss
+    bfloat16 : bool
+        As in ``Autograd``.
+    mixing : Mixing, optional
+        Rows are mixed as what the first layer sees of them: numbers in bins and vectors of categories. Chance comes
+        from torch's global generator.
+    """
+
+    def __init__(
+        self, population: Population, loss: RowLoss, *, bfloat16: bool = False, mixing: Mixing | None = None
+    ) -> None:
+        super().__init__(population, loss, bfloat16=bfloat16)
+        self.mixing, self._inner = mixing, population.stacks[0].network
 
     def __call__(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """Replace all gradients; return the members' mean losses, (K,)."""
         self.network.zero_grad(set_to_none=True)
-        means = member_means(self.losses(x, y), weight)
+        means = self._means(x, y, weight)
         means.sum().backward()  # type: ignore[no-untyped-call]  # torch's own lacks types
         return means.detach()
 
-    def losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the losses of the rows, (K, B)."""
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
-            output = self.network(x)
-        return member_losses(self.loss, output.float(), y)
-
     def in_pieces(self, batch: Batch, size: int) -> Tensor:
-        """Return the same from pieces of at most ``size`` rows, one after the other."""
+        """Return the same from pieces of at most ``size`` rows, one after the other; rows mix within a piece."""
         x, y, weight = batch
         self.network.zero_grad(set_to_none=True)
         total = torch.zeros((), device=x.device)
         for start in range(0, len(x), size):
             rows = slice(start, start + size)
-            losses = self.losses(x[rows], y[rows])
-            part = member_means(losses, None if weight is None else weight[rows]) * (losses.shape[1] / len(x))
+            means = self._means(x[rows], y[rows], None if weight is None else weight[rows])
+            part = means * (len(y[rows]) / len(x))
             part.sum().backward()  # type: ignore[no-untyped-call]  # torch's own lacks types
             total = total + part.detach()
         return total
+
+    def drawn(self, rows: int, device: torch.device) -> tuple[Tensor, float] | None:
+        """Return with whom the rows of a batch are mixed, (B,), and their own share; ``None`` where none are."""
+        found = self.mixing.draw(rows, torch.default_generator) if self.mixing and self.network.training else None
+        return None if found is None else (found[0].to(device), found[1])
+
+    def _means(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        drawn = self.drawn(len(y), y.device)
+        mixing = nullcontext() if drawn is None else _blending(self._inner, *drawn)
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bfloat16), mixing:
+            output = self.network(x)
+        means = [
+            member_means(member_losses(self.loss, output.float(), target), own)
+            for target, own in weighted_targets(y, weight, drawn)
+        ]
+        return means[0] if drawn is None else means[0] + means[1]
+
+
+def weighted_targets(
+    y: Tensor, weight: Tensor | None, drawn: tuple[Tensor, float] | None
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Return what the outputs of a batch are compared with, and how each comparison counts: see ``MixedTargets``."""
+    if drawn is None:
+        return [(y, weight)]
+    mixed = mixed_targets(y, weight, *drawn)
+    return [(mixed.first, mixed.share), (mixed.second, mixed.rest)]
+
+
+@contextmanager
+def _blending(network: nn.Module, partner: Tensor, lam: float) -> Iterator[None]:
+    """Mix, within a block, the rows that a network's first layer sees."""
+    stage = getattr(network, "input", None)
+
+    def after(module: nn.Module, args: Any, output: Any) -> Any:
+        return output.blended(partner, lam) if isinstance(output, SplitRows) else blended(output, partner, lam)
+
+    def before(module: nn.Module, args: Any) -> Any:
+        return (blended(args[0], partner, lam), *args[1:])
+
+    hook = network.register_forward_pre_hook(before) if stage is None else stage.register_forward_hook(after)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -14,16 +14,17 @@ from glia.core.errors import TrainingError
 from glia.engine.callbacks import Callback
 from glia.engine.gradients import RowLoss, autocast
 from glia.engine.loop import Metric, Trainer
+from glia.engine.mixing import Mixing
 from glia.engine.optimizers import evaluation_point
-from glia.engine.population_dense import stacked_gradient
 from glia.engine.population_gradient import member_losses
+from glia.engine.population_kinds import population_gradient
 from glia.engine.population_stopping import MemberStopping
 from glia.engine.population_updates import StackedUpdates
 from glia.engine.population_weights import own_rows
 from glia.engine.rows import Rows, rows_at_once
 from glia.engine.sources import Source
 from glia.engine.state import State, ravel, unravel
-from glia.nn.population import Population, StackedPopulation
+from glia.nn.population import Population
 
 
 class PopulationTrainer(Trainer):
@@ -198,20 +199,31 @@ class StackedTrainer(PopulationTrainer):
 
     Parameters
     ----------
-    population : StackedPopulation
+    population : Population
+        Whose members lie in stacks.
     loss : RowLoss
     updates : StackedUpdates
         Optimizer, rates, penalties and clipping of the members.
+    mixing : Mixing, optional
+        Mixes the rows of a batch behind the members' first stages.
     **options
         As in ``PopulationTrainer``.
     """
 
-    def __init__(self, population: StackedPopulation, loss: RowLoss, updates: StackedUpdates, **options: Any) -> None:
+    def __init__(
+        self,
+        population: Population,
+        loss: RowLoss,
+        updates: StackedUpdates,
+        *,
+        mixing: Mixing | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(population, loss, updates.optimizer, **options)
         self.updates = updates
         self.totals = torch.zeros(population.members, device=next(population.parameters()).device)
-        self._autograd = self.gradient = self._way = stacked_gradient(
-            population, loss, bfloat16=self.precision == "bfloat16"
+        self._autograd = self.gradient = self._way = population_gradient(
+            population, loss, bfloat16=self.precision == "bfloat16", mixing=mixing
         )
 
     def run_epoch(self, train: Source) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from glia.engine.clipping import Clip
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.optimizers import FeatureScaledAdamW, Lion, ScheduleFree, default_lr, optimizers, parameter_groups
 from glia.engine.population_clipping import clip_members_
-from glia.nn.population import StackedPopulation
+from glia.nn.population import Population
 from glia.objectives import penalised_parameters
 
 LINEAR = (
@@ -110,10 +111,10 @@ class StackedUpdates:
 
     Parameters
     ----------
-    population : StackedPopulation
-        Whose parameters are updated.
-    like : nn.Module
-        One plain member: says which parameters decay and are penalised.
+    population : Population
+        Whose parameters are updated; its members lie in stacks.
+    networks : sequence of nn.Module
+        The plain members: they say which parameters decay and are penalised.
     rule : Optimizer
         Settings of the update rule.
     rates : MemberRates
@@ -122,9 +123,22 @@ class StackedUpdates:
     """
 
     def __init__(
-        self, population: StackedPopulation, like: nn.Module, rule: Optimizer, rates: MemberRates, clip: Clip | None
+        self,
+        population: Population,
+        networks: Sequence[nn.Module],
+        rule: Optimizer,
+        rates: MemberRates,
+        clip: Clip | None,
     ) -> None:
-        own = dict(population.network.named_parameters())
+        stacks = population.stacks
+        starts = list(accumulate((stack.members for stack in stacks), initial=0))
+        like = nn.ModuleList(networks[start] for start in starts[:-1])  # one of each kind
+        own = dict(nn.ModuleList(stack.network for stack in stacks).named_parameters())
+        ranges = {
+            id(p): slice(*ends)
+            for stack, ends in zip(stacks, pairwise(starts), strict=True)
+            for p in stack.network.parameters()
+        }
         names = {id(p): name for name, p in like.named_parameters()}
         base, decays = max(rates.lr), rates.weight_decay
         same_decay = len(set(decays)) == 1
@@ -140,13 +154,15 @@ class StackedUpdates:
             self.optimizer.param_groups[0].get("decoupled_weight_decay")
         )
         self.clip = clip
-        self._parameters = [p for p in own.values() if p.requires_grad]
+        self._parameters = [[p for p in stack.network.parameters() if p.requires_grad] for stack in stacks]
         penalised = [own[names[id(p)]] for p in penalised_parameters(like)]
         shares = [lr / base for lr in rates.lr]
-        self._share = _along(self._parameters, shares) if len(set(rates.lr)) > 1 else []
-        self._decay = [] if same_decay else _along(decayed, decays)
-        self._l2 = _along(penalised, rates.l2) if any(rates.l2) else []
-        self._l1 = _along(penalised, [s * v for s, v in zip(shares, rates.l1, strict=True)]) if any(rates.l1) else []
+        trained = [p for parameters in self._parameters for p in parameters]
+        l1 = [s * v for s, v in zip(shares, rates.l1, strict=True)]
+        self._share = _along(trained, shares, ranges) if len(set(rates.lr)) > 1 else []
+        self._decay = [] if same_decay else _along(decayed, decays, ranges)
+        self._l2 = _along(penalised, rates.l2, ranges) if any(rates.l2) else []
+        self._l1 = _along(penalised, l1, ranges) if any(rates.l1) else []
         self._plain = not (self._share or self._decay or self._l2 or self._l1 or clip)
 
     @torch.no_grad()
@@ -160,7 +176,8 @@ class StackedUpdates:
             if p.grad is not None:
                 p.grad.addcmul_(p, l2)
         if self.clip is not None:
-            clip_members_(self._parameters, self.clip)
+            for parameters in self._parameters:
+                clip_members_(parameters, self.clip)
         before = [p.clone() for p, _ in self._share]
         for p, decay in self._decay:
             if p.grad is None:
@@ -177,8 +194,12 @@ class StackedUpdates:
             p.sub_(torch.minimum(torch.maximum(p, -limit), limit))
 
 
-def _along(parameters: Sequence[Tensor], figures: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
-    """Return each parameter, (K, …), with the members' figures shaped to multiply it."""
-    return [
-        (p, torch.tensor(figures, dtype=p.dtype, device=p.device).reshape(-1, *[1] * (p.ndim - 1))) for p in parameters
-    ]
+def _along(
+    parameters: Sequence[Tensor], figures: Sequence[float], ranges: Mapping[int, slice]
+) -> list[tuple[Tensor, Tensor]]:
+    """Return each parameter, (K, …), with its members' figures shaped to multiply it."""
+    found = []
+    for p in parameters:
+        own = torch.tensor(figures[ranges[id(p)]], dtype=p.dtype, device=p.device)
+        found.append((p, own.reshape(-1, *[1] * (p.ndim - 1))))
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -198,9 +199,9 @@ class NetworkEstimator(PreparedEstimator):
         outputs = self._resolved.out_features(self.target_.outputs)
         members, seed = self.members_, self._seed()
         choices = self._choose(self.get_params(deep=False), len(x), members)
-        self.spec_ = choices.network
+        self.spec_, self.specs_ = choices.network, choices.specs(members)
         if members == 1:
-            network = build_network(choices, self.layout_, outputs, seed, x)
+            network = build_network(choices.network, self.layout_, outputs, seed, x)
         else:
             network = build_members(
                 choices,
@@ -238,7 +239,7 @@ class NetworkEstimator(PreparedEstimator):
 
     def _choose_members(self, rows: int) -> int:
         """Return how many networks are trained."""
-        return choose_members(self.get_params(deep=False), rows)
+        return choose_members(self.get_params(deep=False), rows, classes=is_classifier(self))
 
     def _resolve(self, weighted: bool = False) -> None:
         objective = Objective() if self.objective == "auto" else self.objective
@@ -316,8 +317,10 @@ class NetworkEstimator(PreparedEstimator):
             checkpoint=checkpoint,
         )
         self._note(history, trainer, best, choices)
+        left = survivors(trainer)
+        self.specs_ = [self.specs_[k] for k in left]
         if folds is not None and held is not None:
-            self._calibrate(folds.unseen(network, survivors(trainer), held))
+            self._calibrate(folds.unseen(network, left, held))
             return
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
 

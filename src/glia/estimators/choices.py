@@ -9,17 +9,21 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from glia.core.errors import InputError, near
 from glia.core.layout import Layout
 from glia.core.protocols import Task
+from glia.engine.mixing import Mixing
 from glia.engine.optimizer_settings import Optimizer
 from glia.nn import MLP
 
 EFFORTS = {"quick": 0.3, "default": 1.0, "best": 3.0}
 """Effort → share of the default number of optimizer steps."""
 MEMBERS = {"quick": 1, "default": 4, "best": 8}
-"""Effort → networks whose mean answers."""
+"""Effort → networks whose mean answers where a quantity is predicted."""
+CLASS_MEMBERS = {"quick": 1, "default": 6, "best": 9}
+"""The same for classes: a third of them take numbers as they are, see ``Choices.companion``."""
 FOLDED_ROWS = 50_000
 """Up to so many rows there are several networks, and each holds out a fold of its own.
 
@@ -33,7 +37,11 @@ SMALL = 100
 
 @dataclass
 class Choices:
-    """Settled values of a fit; ``why`` says how those that were "auto" came about."""
+    """Settled values of a fit; ``why`` says how those that were "auto" came about.
+
+    ``companion`` is the network of every third member, where that is another one than ``network``; ``mixing`` mixes
+    rows of a batch on their way into several networks.
+    """
 
     network: Any
     optimizer: Optimizer
@@ -43,6 +51,21 @@ class Choices:
     epochs: int
     patience: int
     why: dict[str, dict[str, Any]]
+    companion: Any = None
+    mixing: Mixing | None = None
+
+    def kinds(self, members: int) -> tuple[int, ...]:
+        """Return how many members are of one architecture: all, or those of ``network`` and then its companions."""
+        others = 0 if self.companion is None else members // 3
+        return (members - others, others) if others else (members,)
+
+    def specs(self, members: int) -> list[Any]:
+        """Return the settings of each member's network."""
+        return [
+            spec
+            for spec, count in zip((self.network, self.companion), self.kinds(members), strict=False)
+            for _ in range(count)
+        ]
 
 
 def usual_optimizer(name: str = "auto", weight_decay: float = 0.02, *, table: bool = False) -> Optimizer:
@@ -74,7 +97,7 @@ def changes_of(network: Any) -> Mapping[str, Any] | None:
     return network if isinstance(network, Mapping) else None
 
 
-def choose_members(params: dict[str, Any], rows: int) -> int:
+def choose_members(params: dict[str, Any], rows: int, *, classes: bool) -> int:
     """Return how many networks "auto" means: several only where everything else about the network is Glia's choice.
 
     Parameters
@@ -83,13 +106,16 @@ def choose_members(params: dict[str, Any], rows: int) -> int:
         ``get_params(deep=False)``; where ``members`` is a number, that is returned.
     rows : int
         Training rows.
+    classes : bool
+        Whether classes are predicted.
     """
     members = params.get("members", 1)
     if not (isinstance(members, str) and members == "auto"):
         return check_members(members)
     given = changes_of(params.get("network")) is None
     alone = given or params.get("warm_start") or not SMALL <= rows <= FOLDED_ROWS
-    return 1 if alone else MEMBERS.get(str(params.get("effort", "default")), 1)
+    usual = CLASS_MEMBERS if classes else MEMBERS
+    return 1 if alone else usual.get(str(params.get("effort", "default")), 1)
 
 
 def check_members(members: Any) -> int:
@@ -159,6 +185,9 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
     )
     reason = f"two layers of {width} for {rows} rows and {layout.in_features} prepared columns"
     changes = changes_of(params.get("network", "auto"))
+    companion = None
+    if params.get("members") == "auto" and members > 2 and task != "regression" and changes is not None:
+        companion = _companion(own, changes)
     if changes:
         network = _changed(own, changes)
         why["network"] = {"value": repr(network), "why": f"{reason}, but with the {', '.join(changes)} that was given"}
@@ -182,7 +211,24 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
             "a quarter of the epochs, at least 8" if patience else "the rate falls to the end; the best epoch is kept"
         )
         why["early_stopping"] = {"value": patience, "why": reason}
-    return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why)
+    mixing = None
+    if params.get("members") == "auto" and members > 1 and task != "regression":
+        mixing = Mixing("mixup", alpha=0.5, chance=0.25)
+        reason = "rows between two others teach networks to be less sure there"
+        why["mixing"] = {"value": "a quarter of the batches", "why": reason}
+    if companion is not None:
+        why["members"]["value"] = f"{members}, {members // 3} of them without bins of numbers"
+    return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing)
+
+
+def _companion(own: MLP, changes: Mapping[str, Any]) -> MLP | None:
+    """Return the network of every third member, which takes numbers as they are and so errs elsewhere than the others.
+
+    ``None`` where all take them so anyway, or how they are taken was said.
+    """
+    if own.numeric_embedding == "none" or "numeric_embedding" in changes:
+        return None
+    return _changed(clone(own), {**changes, "numeric_embedding": "none"})
 
 
 def _changed(own: MLP, changes: Mapping[str, Any]) -> MLP:

@@ -160,6 +160,8 @@ def _fitted(estimator: Any) -> dict[str, Any]:
     else:
         spec = as_network(estimator.spec_)
         data["network"] = spec.to_dict() if isinstance(spec, Spec) else {"custom": type(spec).__qualname__}
+        if any(other is not estimator.spec_ for other in estimator.specs_):
+            data["networks"] = [own.to_dict() for own in estimator.specs_ if isinstance(own, Spec)]
         loss = estimator._resolved.loss
         if isinstance(estimator, Classifier):
             data["decision"], data["factors"] = estimator.decision_.to_dict(), estimator.factors_
@@ -284,11 +286,15 @@ def _rebuild_network(
         if k.startswith(_NETWORK)
     }
     members = count_members(weights) if has_members(estimator.members, estimator.network, weights) else 0
-
     estimator.members_ = max(members, 1)
+    listed = data.get("networks")
+    if listed is not None and len(listed) != members:
+        raise ValueError(f"{len(listed)} networks for the weights of {members}")
+    specs = [spec_from_dict(own) for own in listed] if listed else [estimator.spec_] * estimator.members_
+    estimator.specs_ = specs
 
     def build() -> torch.nn.Module:
-        made = [estimator.spec_.build(estimator.layout_, outputs) for _ in range(max(members, 1))]
+        made = [spec.build(estimator.layout_, outputs) for spec in specs]
         return MeanNetwork(made, estimator.target_.task, averaged(estimator.members)) if members else made[0]
 
     if network is None:

@@ -29,7 +29,6 @@ from glia.estimators.choices import Choices, changes_of, check_members
 from glia.estimators.training import Reporter, build_network, keeping, row_metrics
 from glia.nn import count_parameters
 from glia.nn.ensemble import MeanNetwork
-from glia.nn.population import StackedPopulation
 from glia.objectives import ResolvedObjective
 
 
@@ -52,7 +51,10 @@ def build_members(
     InputError
         If they would all learn the same: they start from the same weights and see the same rows.
     """
-    networks = [build_network(choices, layout, outputs, derive(seed, "member", k), x) for k in range(members)]
+    networks = [
+        build_network(spec, layout, outputs, derive(seed, "member", k), x)
+        for k, spec in enumerate(choices.specs(members))
+    ]
     if unfreezing_of(networks[0]):
         do = "set members=1, or tune='full'"
         raise InputError("gradual unfreezing is for one network", f"members={members}", do)
@@ -108,8 +110,10 @@ def train_members(
         metrics=row_metrics(objective.task),
         callbacks=callbacks,
         random_state=seed,
+        kinds=choices.kinds(len(networks)),
+        mixing=choices.mixing,
     )
-    together = len(networks) if isinstance(trainer.population, StackedPopulation) else 1
+    together = len(networks) if trainer.population.stacks else 1
     work = 6 * count_parameters(networks[0]) * together * min(choices.batch_size, len(train))
     with suited_to(work, batched=together > 1):
         history = trainer.fit(rows, valid)

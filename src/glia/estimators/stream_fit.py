@@ -308,8 +308,8 @@ def _train(
     if choices.epochs > 1:
         source = source.over(keep_blocks(source.blocks, keep[1], keep[0]))
     outputs = estimator._resolved.out_features(estimator.target_.outputs)
-    estimator.spec_, estimator.members_ = choices.network, 1
-    network = build_network(choices, estimator.layout_, outputs, estimator._seed(), x)
+    estimator.spec_, estimator.specs_, estimator.members_ = choices.network, [choices.network], 1
+    network = build_network(choices.network, estimator.layout_, outputs, estimator._seed(), x)
     estimator.network_ = network.to(source.device)
     history, trainer, stopping = train_network(
         estimator.network_,

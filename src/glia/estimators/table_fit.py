@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 
 from glia.core.errors import InputError
 from glia.core.protocols import Task
@@ -170,7 +171,7 @@ def fit_table(
 def folded(split: Split, estimator: Any) -> Split:
     """Return a split whose validation rows are training rows, where every network holds out a fold of its own."""
     whole = np.union1d(split.train, split.valid)
-    several = choose_members(estimator.get_params(deep=False), len(whole)) > 1
+    several = choose_members(estimator.get_params(deep=False), len(whole), classes=is_classifier(estimator)) > 1
     own = estimator.members == "auto" and not estimator.bootstrap and getattr(estimator, "balance", "none") == "none"
     judged = len(split.valid) > 0 and estimator.early_stopping is not False
     return replace(split, train=whole, valid=whole[:0]) if own and several and judged else split

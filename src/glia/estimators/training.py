@@ -42,10 +42,10 @@ def to_rows(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None, devic
     return Rows(torch.from_numpy(x), torch.from_numpy(np.ascontiguousarray(y)), scaled).to(device)
 
 
-def build_network(choices: Choices, layout: Any, outputs: int, seed: int, x: NDArray[np.float32]) -> nn.Module:
+def build_network(spec: Any, layout: Any, outputs: int, seed: int, x: NDArray[np.float32]) -> nn.Module:
     """Build and initialise the network from its own random stream."""
     with seeded(seed, "initialisation"):
-        network = as_network(choices.network).build(layout, outputs)
+        network = as_network(spec).build(layout, outputs)
         finish = getattr(network, "initialise_from", None)
         if finish is not None:
             finish(torch.from_numpy(x[:512]))

@@ -1,5 +1,7 @@
 """Answers of trained dense networks over a table: bins of numbers and codes are looked up instead of multiplied.
 
+Where members take numbers in different ways, those that take them alike answer together.
+
 A number's piecewise-linear embedding is 1 up to its bin, a fraction in it and 0 above, so that the first layer needs
 two rows for it: the sum of the weights below the bin, and the bin's own weights times the fraction. A code needs one
 row, its vector's product with the weights. Members of an ensemble share bins and codes, hence their rows lie side by
@@ -8,7 +10,9 @@ side and are looked up at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -149,8 +153,8 @@ class _Codes:
         return torch.minimum(codes, self.last) + self.first
 
 
-def table_answers(networks: Sequence[nn.Module]) -> TableAnswers | None:
-    """Return a faster way to the outputs of networks of one architecture, ``None`` where there is none.
+def table_answers(networks: Sequence[nn.Module]) -> Callable[[Tensor], Tensor] | None:
+    """Return a faster way to the outputs of networks, (B, D) → (K, B, O); ``None`` where there is none.
 
     There is one for plain dense float32 networks on the processor whose first stage embeds numbers in bins or codes,
     and which nothing else watches (hooks).
@@ -158,20 +162,48 @@ def table_answers(networks: Sequence[nn.Module]) -> TableAnswers | None:
     Parameters
     ----------
     networks : sequence of nn.Module
-        K ≥ 1 networks with the same layout.
+        K ≥ 1 networks with the same layout; they may differ in how they take numbers.
     """
-    stacks = [dense_stack(network) for network in networks]
-    found = [stack for stack in stacks if stack is not None and type(stack.input) is TabularInput]
-    if len(found) < len(networks) or any(plain.is_hooked(network) for network in networks):
+    stacks = [stack for stack in map(dense_stack, networks) if stack is not None]
+    if len(stacks) < len(networks) or any(plain.is_hooked(network) for network in networks):
         return None
-    shapes = {tuple((layer.linear.weight.shape, type(layer.activation)) for layer in stack.layers) for stack in found}
-    stage = _stage(found[0])
+    kinds = [list(own) for _, own in groupby(stacks, key=_way_of_numbers)]
+    ways = [_looked_up(own) for own in kinds]
+    if all(way is None for way in ways):
+        return None
+    whole = [way or partial(_in_turn, own) for way, own in zip(ways, kinds, strict=True)]
+    return whole[0] if len(whole) == 1 else lambda x: torch.cat([answer(x) for answer in whole])
+
+
+def _way_of_numbers(stack: DenseStack) -> tuple[type, type]:
+    return type(stack.input), type(getattr(stack.input, "numeric", None))
+
+
+def _looked_up(stacks: Sequence[DenseStack]) -> TableAnswers | None:
+    """Return the lookups of networks that take numbers alike, ``None`` where they cannot be had or do not pay."""
+    if any(type(stack.input) is not TabularInput for stack in stacks):
+        return None
+    shapes = {tuple((layer.linear.weight.shape, type(layer.activation)) for layer in stack.layers) for stack in stacks}
+    stage = _stage(stacks[0])
     codes = 0 if stage.categorical is None else sum(stage.categorical.cardinalities)
     embeds = isinstance(stage.numeric, PiecewiseLinear) or (stage.numeric is None and codes > 0)
-    weights = (p.detach() for network in networks for p in network.parameters())
+    parts = [part for stack in stacks for part in (stack.input, *(layer.linear for layer in stack.layers))]
+    weights = (p.detach() for part in parts if part is not None for p in part.parameters())
     if len(shapes) > 1 or not embeds or codes > _MOST_CODES or not plain.is_plain(*weights):
         return None
-    return TableAnswers(found)
+    return TableAnswers(stacks)
+
+
+@torch.no_grad()
+def _in_turn(stacks: Sequence[DenseStack], x: Tensor) -> Tensor:
+    """Map rows (B, D) to the outputs of networks that look nothing up, (K, B, O)."""
+    outputs = []
+    for stack in stacks:
+        h = x if stack.input is None else stack.input(x)
+        for layer in stack.layers:
+            h = layer.activation(layer.linear(h))
+        outputs.append(h)
+    return torch.stack(outputs)
 
 
 def _stage(stack: DenseStack) -> TabularInput:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -66,7 +65,7 @@ class _Course:
         self.penalties = [_penalties(estimator.objective) for estimator in made]
         self.networks: list[nn.Module] = [
             build_network(
-                replace(self.choices[0], network=family.shared),
+                family.shared,
                 known.layout_,
                 outputs,
                 derive(family.seed, "configuration", c.slot),

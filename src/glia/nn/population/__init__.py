@@ -1,4 +1,4 @@
-"""K networks of one architecture as one module: ``stack`` K plain networks, train, ``unstack`` the weights."""
+"""K networks as one module: ``stack`` K plain networks, train, ``unstack`` the weights."""
 
 from glia.nn.population.base import Population, StackedPopulation
 from glia.nn.population.separate import SeparatePopulation

@@ -1,4 +1,4 @@
-"""What a population is: K networks of one architecture behind one ``forward``, each reachable by its number."""
+"""What a population is: K networks behind one ``forward``, each reachable by its number."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.func import functional_call
 
 
 class Population(nn.Module):
-    """Base of the forms in which K networks of one architecture are held.
+    """Base of the forms in which K networks are held.
 
     Attributes
     ----------
     members : int
         K ≥ 1.
     form : str
-        How they are computed: "batched", "vmap" or "separate".
+        How they are computed: "batched", "vmap", "mixed" (stacks of those) or "separate".
 
     Notes
     -----
@@ -29,6 +29,11 @@ class Population(nn.Module):
 
     members: int
     form: str
+
+    @property
+    def stacks(self) -> tuple[StackedPopulation, ...]:
+        """The members that are computed together, in order; none where every one is computed by itself."""
+        return ()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (B, *shape) to the outputs of all members, (K, B, O)."""
@@ -63,6 +68,11 @@ class StackedPopulation(Population):
     def __init__(self, network: nn.Module, members: int, form: str) -> None:
         super().__init__()
         self.network, self.members, self.form = network, members, form
+
+    @property
+    def stacks(self) -> tuple[StackedPopulation, ...]:
+        """All members as one stack."""
+        return (self,)
 
     def member_state(self, member: int) -> dict[str, Tensor]:
         """Return views on one member's slices."""

@@ -17,6 +17,15 @@ class SplitRows(NamedTuple):
     own: Tensor
     """(K, B, E)."""
 
+    def blended(self, partner: Tensor, lam: float) -> SplitRows:
+        """Return λ of each row and 1 − λ of its partner, (B,)."""
+        return SplitRows(blended(self.shared, partner, lam), blended(self.own, partner, lam))
+
+
+def blended(x: Tensor, partner: Tensor, lam: float) -> Tensor:
+    """Return λ of each row and 1 − λ of its partner, (B,), for rows (…, B, D)."""
+    return torch.lerp(x.index_select(-2, partner), x, lam)
+
 
 class StackedLinear(nn.Module):
     """K linear layers at once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from glia.nn.dense_stack import is_watched
 from glia.nn.population.base import BatchedPopulation, Population
 from glia.nn.population.batched import batched
 from glia.nn.population.cost import pays, step_flops
+from glia.nn.population.mixed import MixedPopulation
 from glia.nn.population.separate import SeparatePopulation
 from glia.nn.population.vmapped import VmapPopulation
 
@@ -25,14 +27,20 @@ _TOLERANCE = 1e-4
 
 
 def stack(
-    networks: Sequence[nn.Module], form: str = "auto", *, rows: Tensor | None = None, batch_size: int = 64
+    networks: Sequence[nn.Module],
+    form: str = "auto",
+    *,
+    rows: Tensor | None = None,
+    batch_size: int = 64,
+    kinds: Sequence[int] | None = None,
 ) -> Population:
-    """Return K networks of one architecture as one module.
+    """Return K networks as one module.
 
     Parameters
     ----------
     networks : sequence of nn.Module
-        At least one; each with weights of its own. Dropout probabilities may differ, all else must be alike.
+        At least one; each with weights of its own. Dropout probabilities may differ, all else must be alike, or alike
+        within each of the ``kinds``.
     form : {"auto", "batched", "vmap", "separate"}
         "batched" is for networks of Glia's dense parts (``MLPNetwork``, ``nn.Sequential`` of linear layers, norms,
         activations, dropout), "vmap" for most others; "separate" runs any networks in turn. "auto" takes the first of
@@ -41,6 +49,9 @@ def stack(
         Some rows, (B, *shape); "auto" and "vmap" are then tried out, since not all code can be mapped.
     batch_size : int
         Rows of a step, by which "auto" decides.
+    kinds : sequence of int, optional
+        How many of the networks, one after the other, are of one architecture: (4, 2) are two architectures. Each kind
+        is stacked by itself where the first one pays.
 
     Returns
     -------
@@ -57,6 +68,8 @@ def stack(
         raise InputError("the form of a population must be known", f"form={form!r}", near(form, FORMS))
     if not networks:
         raise InputError("a population must have members", "no network", "hand in at least one")
+    if kinds is not None and len(kinds) > 1:
+        return _mixed(networks, form, kinds, rows, batch_size)
     _check_alike(networks)
     watched = any(map(is_watched, networks))
     if form == "separate" or (form == "auto" and watched):
@@ -82,6 +95,24 @@ def stack(
     if form == "vmap":
         raise InputError("the network's code must run under torch.func.vmap", found, 'take form="auto" or "separate"')
     return SeparatePopulation(networks)
+
+
+def _mixed(
+    networks: Sequence[nn.Module], form: str, kinds: Sequence[int], rows: Tensor | None, batch_size: int
+) -> Population:
+    """Return one stack for each architecture, or all networks in turn where the first kind is not worth stacking."""
+    if min(kinds) < 1 or sum(kinds) != len(networks):
+        raise InputError("kinds must divide the members", f"kinds={tuple(kinds)!r} of {len(networks)} networks")
+    ends = list(accumulate(kinds))
+    own = [networks[end - count : end] for count, end in zip(kinds, ends, strict=True)]
+    made = [stack(own[0], form, rows=rows, batch_size=batch_size)]
+    if not made[0].stacks:
+        for kind in own[1:]:
+            _check_alike(kind)
+        return SeparatePopulation(networks)
+    # Stacked although they may be few: a loop over them would need a trainer of another kind.
+    made += [stack(kind, "batched" if form == "auto" else form, rows=rows, batch_size=batch_size) for kind in own[1:]]
+    return MixedPopulation([stack for one in made for stack in one.stacks])
 
 
 def unstack(population: Population, networks: Sequence[nn.Module]) -> None:
