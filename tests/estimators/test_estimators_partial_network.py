@@ -25,7 +25,7 @@ def test_the_rest_is_glias_choice(rows):
     part = glia.Classifier(network={"hidden": (16, 8)}, epochs=1, random_state=0).fit(X, y)
     assert part.spec_.get_params() == {**own.spec_.get_params(), "hidden": (16, 8)}
     assert own.spec_.numeric_embedding == part.spec_.numeric_embedding == "piecewise_linear"
-    assert len(part.network_.networks) == len(own.network_.networks) == 4
+    assert len(part.network_.networks) == len(own.network_.networks) == 6
     assert part.choices_["network"]["why"].endswith("but with the hidden that was given")
     assert clone(part).get_params()["network"] == {"hidden": (16, 8)}
 
@@ -51,7 +51,7 @@ def test_a_flag_changes_one_thing(rows, tmp_path):
     words = ["fit", str(tmp_path / "t.csv"), "--target", "y", "--hidden", "12", "--epochs", "1", "--no-baselines"]
     assert run([*words, "--out", str(tmp_path / "run"), "--quiet"]) == 0
     choices = json.loads((tmp_path / "run/run.json").read_text())["choices"]
-    assert choices["members"]["value"] == 4
+    assert choices["members"]["value"] == 6
     assert "silu" in choices["network"]["value"] and "hidden=(12,)" in choices["network"]["value"]
 
 

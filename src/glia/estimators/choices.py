@@ -217,7 +217,7 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
         reason = "rows between two others teach networks to be less sure there"
         why["mixing"] = {"value": "a quarter of the batches", "why": reason}
     if companion is not None:
-        why["members"]["value"] = f"{members}, {members // 3} of them without bins of numbers"
+        why["companions"] = {"value": members // 3, "why": "networks that take numbers as they are err elsewhere"}
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing)
 
 

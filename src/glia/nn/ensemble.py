@@ -64,10 +64,12 @@ class MeanNetwork(nn.Module):
 
 def mean_output(outputs: Tensor, task: Task) -> Tensor:
     """Return the raw scores of averaged probabilities, or averaged values, (B, O), for members' outputs (K, B, O)."""
-    if task == "regression":
-        return outputs.mean(0)
     share = math.log(len(outputs))
+    # Row by row: torch adds up over a first axis in an order that depends on how many rows there are.
+    outputs = outputs.transpose(0, 1).contiguous()
+    if task == "regression":
+        return outputs.mean(1)
     if task == "multiclass":
-        return torch.logsumexp(F.log_softmax(outputs, dim=-1), dim=0) - share
-    yes, no = torch.logsumexp(F.logsigmoid(outputs), dim=0), torch.logsumexp(F.logsigmoid(-outputs), dim=0)
+        return torch.logsumexp(F.log_softmax(outputs, dim=-1), dim=1) - share
+    yes, no = torch.logsumexp(F.logsigmoid(outputs), dim=1), torch.logsumexp(F.logsigmoid(-outputs), dim=1)
     return yes - no
