@@ -176,11 +176,16 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
             "the mean of several is better than one, and each holds out other rows" if members > 1 else "one will do"
         )
         why["members"] = {"value": members, "why": reason}
+    mixing = None
+    if params.get("members") == "auto" and members > 1 and task != "regression":
+        mixing = Mixing("mixup", alpha=0.5, chance=0.25)
+        reason = "rows between two others teach networks to be less sure there"
+        why["mixing"] = {"value": "a quarter of the batches", "why": reason}
     width = 256 if rows >= 2000 and members == 1 else 128
     own = MLP(
         hidden=(width, width),
         activation="silu",
-        dropout=0.15 if rows >= 500 else 0.0,
+        dropout=0.0 if rows < 500 else 0.1 if mixing else 0.15,
         numeric_embedding="piecewise_linear" if any(f.bins for f in layout.features) else "none",
     )
     reason = f"two layers of {width} for {rows} rows and {layout.in_features} prepared columns"
@@ -211,11 +216,6 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
             "a quarter of the epochs, at least 8" if patience else "the rate falls to the end; the best epoch is kept"
         )
         why["early_stopping"] = {"value": patience, "why": reason}
-    mixing = None
-    if params.get("members") == "auto" and members > 1 and task != "regression":
-        mixing = Mixing("mixup", alpha=0.5, chance=0.25)
-        reason = "rows between two others teach networks to be less sure there"
-        why["mixing"] = {"value": "a quarter of the batches", "why": reason}
     if companion is not None:
         why["companions"] = {"value": members // 3, "why": "networks that take numbers as they are err elsewhere"}
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing)
