@@ -35,9 +35,11 @@ TABLE = Layout(
 NUMBERS = Layout((3,), tuple(Feature(n, n, "numeric", bins=(-1.0, 0.0, 1.0)) for n in "abc"))
 
 
-def networks(layout: Layout, outputs: int, kinds: tuple[int, ...] = (4, 2)) -> list[nn.Module]:
+def networks(
+    layout: Layout, outputs: int, companion: str = "bin_place", kinds: tuple[int, ...] = (4, 2)
+) -> list[nn.Module]:
     torch.manual_seed(1)
-    ways = ("piecewise_linear", "none")
+    ways = ("piecewise_linear", companion)
     return [
         MLP((9, 5), "silu", numeric_embedding=way).build(layout, outputs)
         for way, count in zip(ways, kinds, strict=True)
@@ -61,10 +63,10 @@ def rows(layout: Layout, target: str, count: int = 70, members: int = 6) -> Rows
 
 
 @pytest.mark.parametrize("layout", [TABLE, NUMBERS], ids=["codes", "numbers"])
-@pytest.mark.parametrize("feature_rate", [0.0, 3.0])
-def test_every_member_equals_the_network_trained_alone(layout: Layout, feature_rate: float) -> None:
+@pytest.mark.parametrize(("feature_rate", "companion"), [(0.0, "none"), (3.0, "bin_place"), (3.0, "periodic")])
+def test_every_member_equals_the_network_trained_alone(layout: Layout, feature_rate: float, companion: str) -> None:
     data = rows(layout, "classes")
-    made = networks(layout, 3)
+    made = networks(layout, 3, companion)
     plain = [copy.deepcopy(network) for network in made]
     rule = Optimizer("adamw", 0.02, clip_norm=0.3, feature_rate=feature_rate)
     options: dict[str, Any] = {"epochs": 3, "batch_size": 16, "random_state": 5}
@@ -136,12 +138,12 @@ def test_kinds_must_divide_the_members_and_be_alike_within() -> None:
     [(CrossEntropy(), "classes", 3), (BinaryCrossEntropy(), "binary", 1), (MSE(), "value", 1), (Huber(), "value", 1)],
     ids=["classes", "binary", "squared", "huber"],
 )
-@pytest.mark.parametrize("layout", [TABLE, NUMBERS], ids=["codes", "numbers"])
+@pytest.mark.parametrize(("layout", "companion"), [(TABLE, "bin_place"), (NUMBERS, "none")], ids=["codes", "numbers"])
 def test_mixed_rows_have_the_mixed_loss_behind_the_first_stage(
-    loss: Any, target: str, outputs: int, layout: Layout
+    loss: Any, target: str, outputs: int, layout: Layout, companion: str
 ) -> None:
     """The hand-written pass, autograd, and each plain network on its own mixed first stage give the same gradients."""
-    made = networks(layout, outputs)
+    made = networks(layout, outputs, companion)
     data = rows(layout, target)
     weight = data.weight
     assert weight is not None

@@ -1,4 +1,4 @@
-"""For classes a third of the networks takes numbers as they are: trained with the others, kept in files, asked."""
+"""For classes a third of the networks takes one value of each number: trained with the others, kept in files, asked."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def fitted(rows):
 
 
 def cut(network) -> bool:
-    return any(isinstance(module, PiecewiseLinear) for module in network.modules())
+    return network.input is not None and isinstance(network.input.numeric, PiecewiseLinear)
 
 
-def test_a_third_takes_numbers_as_they_are(fitted):
+def test_a_third_takes_the_place_of_a_number_among_its_bins(fitted):
     assert [cut(network) for network in fitted.network_.networks] == [True] * 4 + [False] * 2
-    assert [spec.numeric_embedding for spec in fitted.specs_] == ["piecewise_linear"] * 4 + ["none"] * 2
+    assert [spec.numeric_embedding for spec in fitted.specs_] == ["piecewise_linear"] * 4 + ["bin_place"] * 2
     assert fitted.choices_["companions"]["value"] == 2 and fitted.choices_["members"]["value"] == 6
     assert "mixing" in fitted.choices_
 
@@ -72,7 +72,7 @@ def test_looked_up_and_plain_members_answer_as_their_networks(fitted, rows):
 def test_rows_without_categories_too():
     X, y = load_digits(return_X_y=True)
     model = glia.Classifier(epochs=4, random_state=0).fit(X[:700], y[:700])
-    assert [network.input is None for network in model.network_.networks] == [False] * 4 + [True] * 2
+    assert [cut(network) for network in model.network_.networks] == [True] * 4 + [False] * 2
     whole = model.predict_proba(X)
     for size in (1, 15, 16, 100):  # in whatever company
         assert np.array_equal(model.predict_proba(X[:size]), whole[:size])
@@ -92,7 +92,7 @@ def test_members_that_fail_take_their_settings_along(rows, monkeypatch):
     with pytest.warns(UserWarning, match="2 of 6 members failed"):
         model = glia.Classifier(epochs=2, random_state=0).fit(*rows)
     assert [cut(network) for network in model.network_.networks] == [True] * 3 + [False]
-    assert [spec.numeric_embedding for spec in model.specs_] == ["piecewise_linear"] * 3 + ["none"]
+    assert [spec.numeric_embedding for spec in model.specs_] == ["piecewise_linear"] * 3 + ["bin_place"]
 
 
 def test_a_file_whose_list_of_networks_is_altered_is_refused(fitted, tmp_path: Path):

@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from glia.core.errors import InputError
 from glia.core.layout import Feature, Layout
-from glia.nn import CodeEmbedding, Part, Periodic, PiecewiseLinear, TabularInput, make_input
+from glia.nn import BinPlace, CodeEmbedding, Part, Periodic, PiecewiseLinear, TabularInput, make_input
 
 LAYOUT = Layout(
     (5,),
@@ -130,3 +131,30 @@ def test_wrong_layouts():
         TabularInput(Layout((3,), (Feature("a", "a"),)))
     with pytest.raises(InputError, match="periodic"):
         TabularInput(LAYOUT, numeric="periodc")
+
+
+def test_a_place_among_bins_is_how_many_bins_lie_below():
+    bins = [(0.0, 1.0, 3.0, 4.0), (-1.0, 1.0), ()]
+    stage = BinPlace(bins)
+    x = torch.tensor([[0.0, -1.0, 7.0], [2.0, 0.0, -7.0], [4.0, 1.0, 0.0], [5.0, 2.0, 1.0], [-1.0, -2.0, 1.0]])
+    below = torch.tensor([[0.0, 0.0], [1.5, 0.5], [3.0, 1.0], [4.0, 1.5], [-1.0, -0.5]])  # beyond the ends: straight on
+    expected = math.sqrt(12) * (below / torch.tensor([3.0, 1.0]) - 0.5)
+    torch.testing.assert_close(stage(x)[:, :2], expected)
+    torch.testing.assert_close(stage(x)[:, 2], x[:, 2])  # without bins a number passes
+
+
+def test_numbers_in_bins_of_equal_counts_get_their_ranks():
+    values = np.sort(np.random.default_rng(0).lognormal(sigma=3.0, size=1000))
+    stage = BinPlace([tuple(np.quantile(values, np.linspace(0, 1, 17)).tolist())])
+    found = stage(torch.from_numpy(values.astype(np.float32))[:, None])[:, 0].numpy()
+    assert (np.diff(found) >= 0).all()
+    assert abs(found.mean()) < 0.05 and abs(found.std() - 1) < 0.05
+    ranks = math.sqrt(12) * (np.linspace(0, 1, 1000) - 0.5)
+    assert np.abs(found - ranks).max() < 0.2  # within a bin of a sixteenth, lognormal numbers are not spread evenly
+
+
+def test_weights_of_places_are_weights_over_bins():
+    stage = BinPlace([(0.0, 1.0, 3.0), (), (-2.0, -1.0, 0.0, 0.5, 9.0)])
+    weight, x = torch.randn(4, 3), 4 * torch.randn(20, 3)
+    over, offset = stage.over_bins(weight)
+    torch.testing.assert_close(stage.cut(x) @ over.t() + offset, stage(x) @ weight.t(), rtol=1e-4, atol=1e-4)

@@ -138,3 +138,19 @@ def test_batches_shared_among_threads_have_the_same_bits_and_leave_the_number_of
         np.testing.assert_array_equal(member_outputs(mean, x), members)
     assert threading.current_thread().name not in {name for name, _, _ in names}
     assert {(count, grad) for _, count, grad in names} == {(1, False)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", [{}, {"codes": ()}, {"plain": 0}, {"codes": (), "plain": 0}])
+@pytest.mark.parametrize("companion", ["bin_place", "none", "periodic"])
+def test_answers_of_networks_that_take_numbers_in_two_ways(seed, shape, companion):
+    table = layout(seed=seed, **shape)
+    torch.manual_seed(3)
+    others = [MLP(hidden=(16, 8), numeric_embedding=companion).build(table, 2).eval() for _ in range(2)]
+    members = [*networks(table), *others]
+    x = rows(table)
+    answers = table_answers(members)
+    assert answers is not None
+    with torch.no_grad():
+        expected = torch.stack([network(x) for network in members])
+    torch.testing.assert_close(answers(x), expected, rtol=1e-4, atol=1e-4)

@@ -23,7 +23,7 @@ EFFORTS = {"quick": 0.3, "default": 1.0, "best": 3.0}
 MEMBERS = {"quick": 1, "default": 4, "best": 8}
 """Effort → networks whose mean answers where a quantity is predicted."""
 CLASS_MEMBERS = {"quick": 1, "default": 6, "best": 9}
-"""The same for classes: a third of them take numbers as they are, see ``Choices.companion``."""
+"""The same for classes: a third of them are companions, see ``Choices.companion``."""
 FOLDED_ROWS = 50_000
 """Up to so many rows there are several networks, and each holds out a fold of its own.
 
@@ -217,18 +217,21 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
         )
         why["early_stopping"] = {"value": patience, "why": reason}
     if companion is not None:
-        why["companions"] = {"value": members // 3, "why": "networks that take numbers as they are err elsewhere"}
+        why["companions"] = {
+            "value": members // 3,
+            "why": "networks that take a number's place among bins err elsewhere",
+        }
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing)
 
 
 def _companion(own: MLP, changes: Mapping[str, Any]) -> MLP | None:
-    """Return the network of every third member, which takes numbers as they are and so errs elsewhere than the others.
+    """Return the network of every third member, which takes one value of a number and so errs elsewhere.
 
-    ``None`` where all take them so anyway, or how they are taken was said.
+    ``None`` where there are no bins, or how numbers are taken was said.
     """
     if own.numeric_embedding == "none" or "numeric_embedding" in changes:
         return None
-    return _changed(clone(own), {**changes, "numeric_embedding": "none"})
+    return _changed(clone(own), {**changes, "numeric_embedding": "bin_place"})
 
 
 def _changed(own: MLP, changes: Mapping[str, Any]) -> MLP:

@@ -16,6 +16,7 @@ from glia.data import Schema, Table, learn_schema, unify
 from glia.data.preparation import Preparation
 from glia.estimators.choices import BINNED_COLUMNS, BINNED_ROWS, bins_for, changes_of
 from glia.estimators.inputs import RowsIn, read_rows, refuse_files
+from glia.nn.numeric_embeddings import BY_BINS
 
 
 class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
@@ -102,7 +103,7 @@ class PreparedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ca
     def _bins(self, rows: RowsIn, y: NDArray[Any]) -> dict[str, Any]:
         """Return bins for the numbers of a table that is long enough to place them and not too wide to use them."""
         changes = changes_of(getattr(self, "network", None))
-        if changes is None or changes.get("numeric_embedding", "piecewise_linear") != "piecewise_linear":
+        if changes is None or changes.get("numeric_embedding", "piecewise_linear") not in BY_BINS:
             return {}
         if len(rows) < BINNED_ROWS or rows.shape[1] > BINNED_COLUMNS:
             return {}

@@ -31,6 +31,7 @@ from glia.estimators.settings import FitSettings
 from glia.estimators.step_table import labels_steps, step_targets
 from glia.estimators.stream_table import stream_of
 from glia.nn import networks
+from glia.nn.numeric_embeddings import BY_BINS
 from glia.objectives import Objective
 
 
@@ -343,7 +344,7 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
     if shape:
         network = shape if settings.network == "auto" else networks.get(settings.network)(**shape)
     prepare = {name: getattr(settings, name) for name in ("impute", "scale", "encode")}
-    embedded = shape.get("numeric_embedding") == "piecewise_linear"
+    embedded = shape.get("numeric_embedding") in BY_BINS
     preparation: Any = "auto"
     if embedded or any(value != "auto" for value in prepare.values()):
         preparation = Preparation(**prepare, numeric_bins=32 if embedded else 0)

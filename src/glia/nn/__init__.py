@@ -32,7 +32,7 @@ from glia.nn.modes import evaluating, keeping_modes
 from glia.nn.networks import as_network, networks, spec_from_dict
 from glia.nn.neuron import Neuron, NeuronParts
 from glia.nn.normalisation import make_norm, norms
-from glia.nn.numeric_embeddings import Periodic, PiecewiseLinear, numeric_embeddings
+from glia.nn.numeric_embeddings import BinPlace, Periodic, PiecewiseLinear, numeric_embeddings
 from glia.nn.parts import Part
 from glia.nn.perceptron import PerceptronNetwork
 from glia.nn.perceptron_multiclass import multiclass_mistake_bound, multiclass_perceptron_rule
@@ -56,6 +56,7 @@ __all__ = [
     "AsTheyAre",
     "Backbone",
     "BackboneNetwork",
+    "BinPlace",
     "ChainResult",
     "CodeEmbedding",
     "ConvBlock",

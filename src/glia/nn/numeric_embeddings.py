@@ -17,6 +17,8 @@ from glia.core.layout import Feature
 from glia.core.registry import Registry
 
 numeric_embeddings: Registry[Callable[..., nn.Module]] = Registry("numeric embedding")
+BY_BINS = ("piecewise_linear", "ple", "bin_place")
+"""Names of those that need the bins of a layout."""
 
 
 @numeric_embeddings.register("none")
@@ -77,8 +79,52 @@ class PiecewiseLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, F) to (B, ΣT)."""
-        values = torch.clamp(x.unsqueeze(-1) * self.scale + self.shift, self.low, self.high).flatten(-2)  # (B, F·T)
+        values = self.by_feature(x).flatten(-2)  # (B, F·T)
         return values if self.keep is None else values.index_select(-1, self.keep)
+
+    def by_feature(self, x: Tensor) -> Tensor:
+        """Map (B, F) to (B, F, T), with 0 for bins that a feature does not have."""
+        return torch.clamp(x.unsqueeze(-1) * self.scale + self.shift, self.low, self.high)
+
+
+class BinPlace(nn.Module):
+    """Each number's place among the bins of its feature: bins below it, and its share of its own.
+
+    A bent line that rises by as much in every bin: where bins are narrow, since the target changes fast or numbers are
+    many, small differences count more, and heavy tails count less. With bins that hold equally many numbers it is
+    their rank.
+
+    Parameters
+    ----------
+    bins : sequence of sequence of float
+        As for ``PiecewiseLinear``, whose values are added up; with fewer than two edges the number passes as it is.
+
+    Notes
+    -----
+    **Shape**: (B, F) → (B, F).
+
+    With T bins, √12·(Σ_t value_t / T − ½): numbers spread evenly over the bins have mean 0 and variance 1.
+    """
+
+    def __init__(self, bins: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        self.cut = PiecewiseLinear(bins)
+        self.out_features = len(bins)
+        has = torch.tensor([len(edges) >= 2 for edges in bins])
+        counts = (self.cut.scale != 0).sum(dim=1)
+        self.register_buffer("step", torch.where(has, math.sqrt(12.0) / counts, 1.0), persistent=False)
+        self.register_buffer("start", torch.where(has, -math.sqrt(3.0), 0.0), persistent=False)
+        self.step: Tensor
+        self.start: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, F) to (B, F)."""
+        return self.start + self.cut.by_feature(x).sum(-1) * self.step
+
+    def over_bins(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights of ``cut``'s values, (…, ΣT), and an offset, (…), that do what ``weight`` does, (…, F)."""
+        counts = (self.cut.scale != 0).sum(dim=1)
+        return (weight * self.step).repeat_interleave(counts, dim=-1), weight @ self.start
 
 
 class Periodic(nn.Module):
@@ -126,6 +172,12 @@ class Periodic(nn.Module):
 def piecewise_linear(features: Sequence[Feature]) -> nn.Module:
     """One value per bin of the feature, linear inside the bin (arXiv 2203.05556, section 3.2)."""
     return PiecewiseLinear([feature.bins for feature in features])
+
+
+@numeric_embeddings.register("bin_place")
+def bin_place(features: Sequence[Feature]) -> nn.Module:
+    """One value, the number's place among the bins of its feature."""
+    return BinPlace([feature.bins for feature in features])
 
 
 @numeric_embeddings.register("periodic", "plr")

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from glia.nn.dense_stack import DenseStack, dense_stack
 from glia.nn.embeddings import CodeEmbedding, TabularInput
 from glia.nn.fast import plain
-from glia.nn.numeric_embeddings import PiecewiseLinear
+from glia.nn.numeric_embeddings import BinPlace, PiecewiseLinear
 
 _MOST_CODES = 1 << 14
 """Rows of more codes take longer to make than looking them up saves."""
@@ -41,20 +41,24 @@ class TableAnswers:
         first = [stack.layers[0].linear for stack in stacks]
         weight = torch.cat([linear.weight.detach() for linear in first])  # (K·H, D')
         self.members, self.passing = len(stacks), stage.passing
-        own, tables = len(stage.passing), []
+        own, tables, offset = len(stage.passing), [], torch.zeros(len(weight))
         self.plain = weight[:, :own].t().contiguous() if own else None
         self.bins = self.codes = None
-        if isinstance(stage.numeric, PiecewiseLinear):
-            self.bins = _Bins(stage.numeric, stage.embedded)
-            tables += self.bins.rows(weight[:, own : own + self.bins.count])
-            own += self.bins.count
+        if isinstance(stage.numeric, (PiecewiseLinear, BinPlace)):
+            numbers = weight[:, own : own + stage.numeric.out_features]
+            own += stage.numeric.out_features
+            cut = stage.numeric
+            if isinstance(cut, BinPlace):
+                (numbers, offset), cut = cut.over_bins(numbers), cut.cut
+            self.bins = _Bins(cut, stage.embedded)
+            tables += self.bins.rows(numbers)
         if stage.categorical is not None:
             self.codes = _Codes(stage.categorical, stage.codes, sum(map(len, tables)))
             tables.append(self.codes.rows(stacks, own))
         self.table = torch.cat(tables)
         # Every row of the data looks up just one of the first column's rows, which bring the bias along.
         one = self.bins.sizes[0] if self.bins is not None else self.codes.sizes[0] if self.codes is not None else 0
-        self.table[:one] += torch.cat([_bias(linear) for linear in first])
+        self.table[:one] += torch.cat([_bias(linear) for linear in first]) + offset
         self.activations = [layer.activation for layer in stacks[0].layers]
         self.rest = []
         for i in range(1, len(stacks[0].layers)):
@@ -186,7 +190,7 @@ def _looked_up(stacks: Sequence[DenseStack]) -> TableAnswers | None:
     shapes = {tuple((layer.linear.weight.shape, type(layer.activation)) for layer in stack.layers) for stack in stacks}
     stage = _stage(stacks[0])
     codes = 0 if stage.categorical is None else sum(stage.categorical.cardinalities)
-    embeds = isinstance(stage.numeric, PiecewiseLinear) or (stage.numeric is None and codes > 0)
+    embeds = isinstance(stage.numeric, (PiecewiseLinear, BinPlace)) or (stage.numeric is None and codes > 0)
     parts = [part for stack in stacks for part in (stack.input, *(layer.linear for layer in stack.layers))]
     weights = (p.detach() for part in parts if part is not None for p in part.parameters())
     if len(shapes) > 1 or not embeds or codes > _MOST_CODES or not plain.is_plain(*weights):

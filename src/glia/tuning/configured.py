@@ -14,6 +14,7 @@ from glia.estimators.base import NetworkEstimator
 from glia.estimators.choices import usual_optimizer
 from glia.estimators.large_rows import LargeRows
 from glia.nn import MLP, Spec
+from glia.nn.numeric_embeddings import BY_BINS
 from glia.objectives import Objective
 
 _SHAPE = ("hidden", "activation", "norm", "dropout", "numeric_embedding", "residual", "init", "embedding_dim")
@@ -67,7 +68,7 @@ def configured(estimator: Any, settings: Mapping[str, Any]) -> Any:
             made.network = MLP(**shape)
         else:
             raise InputError("sizes can be searched of Glia's networks", f"network={made.network!r}"[:80])
-    if shape.get("numeric_embedding") == "piecewise_linear":
+    if shape.get("numeric_embedding") in BY_BINS:
         prepare["numeric_bins"] = BINS
     if prepare:
         given = made.preparation

@@ -10,7 +10,7 @@ from torch import nn
 
 from glia.nn.embeddings import TabularInput
 from glia.nn.mlp import MLPNetwork
-from glia.nn.numeric_embeddings import Periodic, PiecewiseLinear
+from glia.nn.numeric_embeddings import BinPlace, Periodic, PiecewiseLinear
 from glia.nn.population.elementwise import VALUEWISE, StackedDropout, StackedPReLU
 from glia.nn.population.linear import StackedLinear
 from glia.nn.population.norms import StackedBatchNorm, StackedGroupNorm, StackedLayerNorm, StackedRMSNorm
@@ -86,7 +86,7 @@ def _tabular(members: Members) -> nn.Module | None:
     numeric = members[0].numeric
     if isinstance(numeric, Periodic):
         return StackedTabular(members, StackedPeriodic([m.numeric for m in members]), learns=True)
-    if numeric is None or isinstance(numeric, (PiecewiseLinear, nn.Identity)):
+    if numeric is None or isinstance(numeric, (PiecewiseLinear, BinPlace, nn.Identity)):
         return StackedTabular(members, copy.deepcopy(numeric), learns=False)
     return None
 
