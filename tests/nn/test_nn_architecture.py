@@ -61,6 +61,8 @@ def test_families():
     assert two.inputs["joined 1"] == ("picture.1.1", "table.1.1")
     members = [MLP((8,)).build(Layout((5,)), 1) for _ in range(3)]
     assert architecture(MeanNetwork(members, "binary"), (5,)).members == 3
+    mixed = architecture(MeanNetwork([*members, MLP((9,)).build(Layout((5,)), 1)], "binary"), (5,))
+    assert (mixed.members, mixed.others) == (3, 1)
 
 
 def test_the_network_is_left_as_it_was():

@@ -82,6 +82,9 @@ def test_a_mean_of_networks_is_drawn_once():
     estimator = SimpleNamespace(network_=MeanNetwork(members, "binary"), layout_=Layout((5,)))
     chart, _ = drawn(estimator)
     assert "in each of 3 networks that are averaged" in chart.description and len(chart.rows) == 3
+    members.append(MLP((6, 6)).build(Layout((5,)), 1))
+    chart, _ = drawn(SimpleNamespace(network_=MeanNetwork(members, "binary"), layout_=Layout((5,))))
+    assert "in each of 3 networks that are averaged with 1 of another kind" in chart.description
     assert network_chart({"layers": [{"name": "a", "type": "Linear"}]}) is None  # a record from before
 
 

@@ -42,6 +42,8 @@ class Architecture(Result):
         Of a row.
     members : int
         Networks like this one that are averaged.
+    others : int
+        Networks of other layers that are averaged with them.
     """
 
     description: NetworkDescription
@@ -49,6 +51,7 @@ class Architecture(Result):
     joins: Mapping[str, str]
     shape: tuple[int, ...]
     members: int = 1
+    others: int = 0
 
     @property
     def skips(self) -> int:
@@ -137,8 +140,9 @@ def architecture(network: nn.Module, shape: Sequence[int]) -> Architecture:
     What happens between layers is told by the values themselves: a layer that takes the sum of two others' outputs has
     a skip connection before it, however it was written. A layer that runs several times is there once.
     """
-    members = len(network.networks) if isinstance(network, MeanNetwork) else 1
-    one = network.networks[0] if isinstance(network, MeanNetwork) else network
+    averaged = list(network.networks) if isinstance(network, MeanNetwork) else [network]
+    one = averaged[0]
+    alike = sum(_sizes(other) == _sizes(one) for other in averaged)
     described = describe_network(one, shape)
     rows = torch.zeros(2, *shape, device=next((p.device for p in one.parameters()), None))
     flow = _Flow(rows)
@@ -146,7 +150,11 @@ def architecture(network: nn.Module, shape: Sequence[int]) -> Architecture:
         end = one(rows)
     if isinstance(end, Tensor) and end in flow.origins:
         flow.settle(flow.origins[end])  # ways may join behind the last layer
-    return Architecture(described, flow.inputs, flow.joins, tuple(shape), members)
+    return Architecture(described, flow.inputs, flow.joins, tuple(shape), alike, len(averaged) - alike)
+
+
+def _sizes(network: nn.Module) -> list[tuple[str, torch.Size]]:
+    return [(name, value.shape) for name, value in network.state_dict().items()]
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -43,6 +43,7 @@ def ways_record(estimator: Any) -> dict[str, Any]:
         "joins": dict(found.joins),
         "shape": list(found.shape),
         "members": found.members,
+        "others": found.others,
         "prefix": "networks.0." if isinstance(network, MeanNetwork) else "",
     }
 

@@ -48,7 +48,8 @@ def network_chart(network: Mapping[str, Any], key: str = "network") -> Chart | N
     ----------
     network : mapping
         Of a run's record: ``layers`` (``name``, ``type``, ``output``, ``parameters``, ``multiply_adds``, ``field``),
-        ``inputs`` (name → names that it takes from), ``joins`` (name → how), ``shape`` of a row, ``members``.
+        ``inputs`` (name → names that it takes from), ``joins`` (name → how), ``shape`` of a row, ``members`` and
+        ``others`` that are averaged.
     key : str
         Identifier of the figure.
 
@@ -96,7 +97,9 @@ def _titles(network: Mapping[str, Any], layers: Mapping[str, Mapping[str, Any]])
     work = {name: int(layer.get("multiply_adds") or 0) for name, layer in layers.items()}
     weights = {name: int(layer.get("parameters") or 0) for name, layer in layers.items()}
     members = int(network.get("members") or 1)
-    each = f", in each of {members} networks that are averaged" if members > 1 else ""
+    others = int(network.get("others") or 0)
+    beside = f" with {others} of another kind" if others else ""
+    each = f", in each of {members} networks that are averaged{beside}" if members + others > 1 else ""
     size = f"{len(layers)} layers with {sum(weights.values()):,} parameters{each}."
     if not sum(work.values()) or not sum(weights.values()):
         return f"The network has {len(layers)} layers", size
