@@ -59,7 +59,7 @@ class StackedFused(StackedAutograd):
         with torch.set_grad_enabled(bool(self._stage)):
             inner = x if self.dense.input is None else self.dense.input(x)
             if drawn is not None:
-                inner = inner.blended(*drawn) if isinstance(inner, SplitRows) else blended(inner, *drawn)
+                inner = blended(inner, *drawn)
         means, below = self._run(_detached(inner), weighted_targets(y, weight, drawn))
         if below is not None:
             (inner.own if isinstance(inner, SplitRows) else inner).backward(below)

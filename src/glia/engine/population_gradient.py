@@ -13,7 +13,7 @@ from glia.engine.gradients import Autograd, RowLoss
 from glia.engine.mixing import Mixing, mixed_targets
 from glia.engine.sources import Batch
 from glia.nn.population import Population
-from glia.nn.population.linear import SplitRows, blended
+from glia.nn.population.linear import blended
 from glia.objectives import CustomLoss, Loss
 
 
@@ -124,7 +124,7 @@ def _blending(network: nn.Module, partner: Tensor, lam: float) -> Iterator[None]
     stage = getattr(network, "input", None)
 
     def after(module: nn.Module, args: Any, output: Any) -> Any:
-        return output.blended(partner, lam) if isinstance(output, SplitRows) else blended(output, partner, lam)
+        return blended(output, partner, lam)
 
     def before(module: nn.Module, args: Any) -> Any:
         return (blended(args[0], partner, lam), *args[1:])

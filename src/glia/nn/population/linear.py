@@ -17,14 +17,12 @@ class SplitRows(NamedTuple):
     own: Tensor
     """(K, B, E)."""
 
-    def blended(self, partner: Tensor, lam: float) -> SplitRows:
-        """Return λ of each row and 1 − λ of its partner, (B,)."""
-        return SplitRows(blended(self.shared, partner, lam), blended(self.own, partner, lam))
 
-
-def blended(x: Tensor, partner: Tensor, lam: float) -> Tensor:
+def blended(x: Tensor | SplitRows, partner: Tensor, lam: float) -> Tensor | SplitRows:
     """Return λ of each row and 1 − λ of its partner, (B,), for rows (…, B, D)."""
-    return torch.lerp(x.index_select(-2, partner), x, lam)
+    if isinstance(x, Tensor):
+        return torch.lerp(x.index_select(-2, partner), x, lam)
+    return SplitRows(*(torch.lerp(part.index_select(-2, partner), part, lam) for part in x))
 
 
 class StackedLinear(nn.Module):
