@@ -51,6 +51,12 @@ def test_not_where_the_network_is_said_or_quantities_are_predicted(rows):
     assert not any(map(cut, few.network_.networks)) and "companions" not in few.choices_
 
 
+def test_mixing_is_said_only_of_members_that_are_computed_together(rows):
+    model = glia.Classifier(optimizer="muon", epochs=1, random_state=0).fit(*rows)  # a rule that needs whole matrices
+    assert [cut(network) for network in model.network_.networks] == [True] * 4 + [False] * 2
+    assert "companions" in model.choices_ and "mixing" not in model.choices_
+
+
 def test_files_hold_every_networks_settings(fitted, rows, tmp_path: Path):
     X, _ = rows
     glia.save(fitted, tmp_path / "m.glia")
