@@ -113,7 +113,7 @@ def train_members(
         kinds=choices.kinds(len(networks)),
         mixing=choices.mixing,
     )
-    if not trainer.population.stacks:  # members that are computed one by one are not mixed: the record says nothing of it
+    if not trainer.population.stacks:  # computed one by one, members are not mixed: the record must not say so
         choices.why.pop("mixing", None)
     together = len(networks) if trainer.population.stacks else 1
     work = 6 * count_parameters(networks[0]) * together * min(choices.batch_size, len(train))
