@@ -8,8 +8,11 @@ import pytest
 from glia import Regressor
 from glia.core.errors import InputError
 from glia.data.stream import Parts, Stream, pools, row_store
+from glia.data.stream.block_reader import BlockReader
+from glia.data.stream.file_set import FileSet
 from glia.data.stream.kept_blocks import KeptBlocks, keep_blocks
 from glia.data.stream.row_store import temporary_folder
+from glia.data.stream.scratch import Scratch
 from glia.engine.stream_source import StreamSource
 from glia.estimators.stream_fit import PreparedStream
 
@@ -33,7 +36,7 @@ class Made:
 
 def test_kept_blocks_are_read_once_and_stay_the_same_to_the_bit():
     made = Made()
-    kept = KeptBlocks(made)
+    kept = KeptBlocks(made, Scratch())
     for block in (2, 0, 1, 3, 2, 3, 0, 1, 2):
         for found, wanted in zip(kept.read(block), Made().read(block), strict=True):
             assert found.dtype == wanted.dtype
@@ -54,9 +57,9 @@ def test_a_full_disk_ends_the_keeping_and_nothing_else():
             return super().write(data[:7])  # a file without a buffer may take a part
 
     made = Made()
-    kept = KeptBlocks(made)
-    kept._file.close()
-    kept._file = Full()
+    kept = KeptBlocks(made, Scratch())
+    kept.place._file.close()
+    kept.place._file = Full()
     for block in (0, 3, 2, 0, 3, 2):
         for found, wanted in zip(kept.read(block), Made().read(block), strict=True):
             np.testing.assert_array_equal(found, wanted)
@@ -65,10 +68,10 @@ def test_a_full_disk_ends_the_keeping_and_nothing_else():
 
 def test_what_the_disk_lost_is_read_again():
     made = Made()
-    kept = KeptBlocks(made)
+    kept = KeptBlocks(made, Scratch())
     for block in (0, 2, 3):
         kept.read(block)
-    kept._file.truncate(kept._places[2] + 30)
+    kept.place._file.truncate(kept.place._places[2][0] + 30)
     for block in (0, 2, 3, 2):
         for found, wanted in zip(kept.read(block), Made().read(block), strict=True):
             np.testing.assert_array_equal(found, wanted)
@@ -79,7 +82,7 @@ def test_auto_does_without_a_folder_for_temporary_files(monkeypatch):
     def refused(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("glia.data.stream.kept_blocks.tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("glia.data.stream.scratch.tempfile.TemporaryFile", refused)
     made = Made()
     assert keep_blocks(made, 32) is made
     with pytest.raises(InputError, match=r"keep='disk' needs a folder .* Permission denied .* keep='none'"):
@@ -93,6 +96,64 @@ def test_auto_keeps_where_the_disk_has_room():
     assert keep_blocks(made, 32, "none") is made
     with pytest.raises(InputError, match="keep must be one of auto, disk, none · got keep='dsk'"):
         keep_blocks(made, 32, "dsk")
+
+
+def packed(folder, rows=6000, group=3000):
+    rng = np.random.default_rng(1)
+    frame = pl.DataFrame(rng.normal(size=(rows, 2)), schema=["a", "b"]).with_columns(
+        word=pl.Series(rng.choice(["one", "a word of more than twelve letters", None], rows)), row=pl.arange(rows)
+    )
+    for part in range(2):
+        frame.with_columns(pl.col("row") + part * rows).write_parquet(
+            folder / f"{part}.parquet", row_group_size=group, data_page_size=1 << 20
+        )
+    return frame
+
+
+def test_parts_of_row_groups_are_unpacked_once(tmp_path, monkeypatch):
+    packed(tmp_path)
+    files = FileSet(tmp_path)
+    blocks = files.blocks(700)
+    asked, plain = [], FileSet.read
+    monkeypatch.setattr(FileSet, "read", lambda self, block, names: asked.append(block) or plain(self, block, names))
+    columns = list(files.schema)
+    wanted = [plain(files, block, columns) for block in blocks]
+    for keep, together in (("none", 0), ("disk", 0), ("disk", 2000), ("auto", 10**6)):
+        reader = BlockReader(files, blocks, together, keep)
+        for (block, frame, ids), (expected, numbers) in zip(reader.in_order(columns), wanted, strict=True):
+            assert frame.equals(expected) and block.first == ids[0]
+            np.testing.assert_array_equal(ids, numbers)
+        runs = {0: 20, 2000: 8, 10**6: 2}[together]  # blocks of 600 rows, ten to a file
+        assert len(asked) == runs, "neighbours of one file are read at once"
+        asked.clear()
+        for number in (3, 0, len(blocks) - 1, 3):
+            frame, ids = reader.read(number, ["row", "word"])
+            assert frame.equals(wanted[number][0].select("row", "word"))
+            np.testing.assert_array_equal(ids, frame["row"])
+        assert len(asked) == (4 if keep == "none" else 0)
+        asked.clear()
+
+
+def test_columns_that_were_left_out_and_pieces_that_the_disk_lost_come_from_the_files(tmp_path):
+    packed(tmp_path)
+    files = FileSet(tmp_path)
+    reader = BlockReader(files, files.blocks(700), 2000, "disk")
+    for _ in reader.in_order(["a", "row"]):
+        pass
+    wanted = files.read(reader.blocks[2], ["b", "row"])[0]
+    assert reader.read(2, ["b", "row"])[0].equals(wanted)
+    reader._unpacked._file.truncate(100)
+    for _ in range(2):
+        assert reader.read(2, ["row"])[0].equals(wanted.select("row"))
+
+
+def test_whole_row_groups_and_other_files_are_not_unpacked_first(tmp_path):
+    frame = packed(tmp_path, group=500)
+    frame.write_csv(tmp_path / "rows.csv")
+    for files in (FileSet(sorted(tmp_path.glob("*.parquet"))), FileSet(tmp_path / "rows.csv")):
+        reader = BlockReader(files, files.blocks(700), 2000, "disk")
+        assert sum(frame.height for _, frame, _ in reader.in_order(["a"])) == len(files)
+        assert reader._unpacked is None
 
 
 def test_large_temporary_files_lie_where_the_user_says_and_else_on_a_disk(monkeypatch, tmp_path):
@@ -112,17 +173,18 @@ def test_large_temporary_files_lie_where_the_user_says_and_else_on_a_disk(monkey
 def test_a_thread_that_only_reads_what_is_kept_leaves_training_its_cores():
     made = Made()
     source = StreamSource(made, 4, shape=(2, 2))
-    assert (source.helpers, source.over(KeptBlocks(made)).helpers) == (1, 0)
-    assert source.over(KeptBlocks(made)).x.shape == (0, 2, 2)
+    assert (source.helpers, source.over(KeptBlocks(made, Scratch())).helpers) == (1, 0)
+    assert source.over(KeptBlocks(made, Scratch())).x.shape == (0, 2, 2)
 
 
-def test_a_fit_is_the_same_wherever_its_rows_are_kept(tmp_path, monkeypatch):
+@pytest.mark.parametrize("group", [500, 6000])
+def test_a_fit_is_the_same_wherever_its_rows_are_kept(tmp_path, monkeypatch, group):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6000, 3))
     frame = pl.DataFrame(x, schema=["a", "b", "c"]).with_columns(
         word=pl.Series(rng.choice(["u", "v", "w"], 6000)), y=pl.Series(x[:, 0] * x[:, 1])
     )
-    frame.write_parquet(tmp_path / "rows.parquet", row_group_size=500)
+    frame.write_parquet(tmp_path / "rows.parquet", row_group_size=group)
     parts = Parts(sample=1000, test_fraction=0.1, validation_fraction=0.1)
     read, plain = [], PreparedStream.read
     monkeypatch.setattr(PreparedStream, "read", lambda self, block: read.append(block) or plain(self, block))

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glia.data.stream import Blocks, Prefetch, pools
-from glia.data.stream.kept_blocks import KeptBlocks
 from glia.data.stream.shuffle import cut
 from glia.engine.sources import Batch
 
@@ -36,7 +35,7 @@ class StreamSource:
     x : Tensor
         No rows, (0, *shape): what rows in memory say by theirs, their shape and device.
     helpers : int
-        Threads that keep a core busy while an epoch runs: the one that reads, where rows do not come prepared.
+        Threads that keep a core busy while an epoch runs: that which reads, unless blocks say that they are ``ready``.
 
     Notes
     -----
@@ -49,7 +48,7 @@ class StreamSource:
     ) -> None:
         self.blocks, self.pool_rows, self.device = blocks, pool_rows, device or torch.device("cpu")
         self.x = torch.empty((0, *shape), device=self.device)
-        self.helpers = 0 if isinstance(blocks, KeptBlocks) else 1
+        self.helpers = 0 if getattr(blocks, "ready", False) else 1
         self._rows = int(blocks.counts.sum())
 
     def __len__(self) -> int:

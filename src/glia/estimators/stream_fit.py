@@ -61,6 +61,11 @@ class PreparedStream:
         return self.survey.counts
 
     @property
+    def ready(self) -> bool:
+        """Whether rows need no unpacking."""
+        return self.stream.unpacked
+
+    @property
     def weighted(self) -> bool:
         """Whether rows have weights."""
         return self.stream.weight is not None or self.factors is not None

@@ -51,8 +51,7 @@ class ColumnarFile:
     def stretches(self, most: int) -> list[Stretch]:
         """Return stretches of about ``most`` rows that follow one another: whole row groups where these are small.
 
-        Of a larger group, a part costs reading the group's bytes, though not unpacking them: parts are not made
-        smaller than they must be.
+        Of a larger group, a part costs unpacking whole pages of it: parts are not made smaller than they must be.
         """
         found: list[Stretch] = []
         start = waiting = 0
@@ -67,6 +66,10 @@ class ColumnarFile:
                 found += [(a, b - a) for a, b in pairwise(ends)]
                 start, waiting = start + waiting, 0
         return [*found, (start, waiting)] if waiting else found
+
+    def packs(self, most: int) -> bool:
+        """Whether a row group has more rows than ``most``, so that stretches are parts of it."""
+        return max(self._groups, default=0) > most
 
     def read(self, stretch: Stretch, schema: dict[str, pl.DataType], columns: list[str]) -> pl.DataFrame:
         """Return columns for the rows of a stretch, in the types of ``schema``.

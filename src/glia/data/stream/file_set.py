@@ -92,6 +92,11 @@ class FileSet:
             for stretch in file.stretches(most)
         ]
 
+    def packed(self, blocks: list[Block]) -> bool:
+        """Whether blocks are parts of what is packed together, so that reading one costs more than its rows."""
+        most = max((block.stretch[1] for block in blocks), default=0)
+        return any(isinstance(file, ColumnarFile) and file.packs(most) for file in self.files)
+
     def read(self, block: Block, columns: list[str]) -> tuple[pl.DataFrame, NDArray[np.int64]]:
         """Return the columns of the rows of a block, and the rows' numbers among all files' rows, (N,).
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import tempfile
-import weakref
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from glia.core.errors import InputError
 from glia.data.stream.prepared_rows import check_keep
-from glia.data.stream.row_store import temporary_folder
+from glia.data.stream.scratch import Scratch, bytes_of, scratch
 from glia.data.stream.shuffle import Arrays, Blocks, Ints
 
 KEEPS = ("auto", "disk", "none")
@@ -26,23 +22,19 @@ class KeptBlocks:
     ----------
     blocks : Blocks
         All their arrays are of the same dtypes and shapes but for the rows.
-    folder : path-like, optional
-        On whose disk the file lies; by default that of temporary files.
+    place : Scratch
+        Where they are kept.
 
     Notes
     -----
-    Unpacking and preparing a row of a Parquet file costs several times as much as reading it prepared. The file has no
-    name and is gone with the process, however that ends. Where the disk has no more room, what is kept stays in use and
-    further blocks are read as before.
+    Unpacking and preparing a row of a Parquet file costs several times as much as reading it prepared.
     """
 
-    def __init__(self, blocks: Blocks, folder: str | os.PathLike[str] | None = None) -> None:
-        self.blocks = blocks
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=temporary_folder(folder), buffering=0)  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
+    ready = True
+
+    def __init__(self, blocks: Blocks, place: Scratch) -> None:
+        self.blocks, self.place = blocks, place
         self._forms: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
-        self._places: dict[int, int] = {}
-        self._end: int | None = 0
 
     @property
     def counts(self) -> Ints:
@@ -55,45 +47,15 @@ class KeptBlocks:
 
     def read(self, block: int) -> Arrays:
         """Return the rows of a block."""
-        kept = self._kept(block) if block in self._places else None
-        if kept is not None:
-            return kept
-        if block in self._places:  # the disk lost something: nothing in the file is relied on any more
-            self._places, self._end = {}, None
+        if block in self.place:
+            rows = int(self.counts[block])
+            found = tuple(np.empty((rows, *shape), dtype) for dtype, shape in self._forms)
+            if self.place.read(block, [bytes_of(array) for array in found]):
+                return found
         arrays = self.blocks.read(block)
-        self._keep(block, arrays)
-        return arrays
-
-    def _keep(self, block: int, arrays: Arrays) -> None:
-        if self._end is None:
-            return
         self._forms = self._forms or [(array.dtype, array.shape[1:]) for array in arrays]
-        end = self._end
-        try:
-            self._file.seek(end)
-            for array in arrays:
-                left = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-                end += len(left)
-                while len(left):  # a file without a buffer may take a part
-                    left = left[self._file.write(left) :]
-        except OSError:
-            self._end = None  # no room: the blocks themselves are still there
-            return
-        self._places[block], self._end = self._end, end
-
-    def _kept(self, block: int) -> Arrays | None:
-        """Return the rows of a block from the file, ``None`` if it ends before them."""
-        rows = int(self.counts[block])
-        self._file.seek(self._places[block])
-        found = tuple(np.empty((rows, *shape), dtype) for dtype, shape in self._forms)
-        for array in found:
-            left = array.reshape(-1).view(np.uint8).data
-            while len(left):
-                got = self._file.readinto(left)  # type: ignore[attr-defined]  # a file without a buffer has it
-                if not got:
-                    return None
-                left = left[got:]
-        return found
+        self.place.write(block, [bytes_of(np.ascontiguousarray(array)) for array in arrays])
+        return arrays
 
 
 def keep_blocks(
@@ -117,13 +79,5 @@ def keep_blocks(
         If ``keep`` is another word, or "disk" where no file can be made.
     """
     check_keep(keep, KEEPS)
-    if keep == "none":
-        return blocks
-    try:
-        room = shutil.disk_usage(temporary_folder(folder)).free >= 2 * row_bytes * math.fsum(blocks.counts)
-        return KeptBlocks(blocks, folder) if room or keep == "disk" else blocks
-    except OSError as error:
-        if keep == "auto":
-            return blocks
-        must = "keep='disk' needs a folder of temporary files that can be written to"
-        raise InputError(must, str(error), "set TMPDIR, or keep='none'") from error
+    place = scratch(row_bytes * math.fsum(blocks.counts), keep, folder)
+    return blocks if place is None else KeptBlocks(blocks, place)

@@ -72,6 +72,11 @@ class Budget:
         """Bytes of one piece of a file, as it is in memory before it is prepared."""
         return self.total // 40
 
+    @property
+    def together(self) -> int:
+        """Bytes of neighbouring pieces that are read at once before training, while there are no pools."""
+        return self.total // 10
+
     def pool_rows(self, row_bytes: int) -> int:
         """Return how many prepared rows of that size fit into one pool."""
         return max(1, self.pool // max(1, row_bytes))

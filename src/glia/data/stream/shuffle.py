@@ -25,7 +25,10 @@ POOLS, BLOCKS = 6, 12
 
 
 class Blocks(Protocol):
-    """Rows in pieces that can be read in any order."""
+    """Rows in pieces that can be read in any order.
+
+    Those that cost little beside what is done with them may say so: ``ready``.
+    """
 
     @property
     def counts(self) -> Ints:

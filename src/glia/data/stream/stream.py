@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glia.core.errors import InputError
 from glia.core.hardware import memory_bytes
 from glia.data.schema import Schema, check_role
+from glia.data.stream.block_reader import BlockReader
 from glia.data.stream.file_set import FileSet
 from glia.data.stream.kept_blocks import KEEPS
 from glia.data.stream.memory import DEFAULT, Budget, parse_size, show_size
@@ -48,8 +49,9 @@ class Stream:
     parts : Parts, optional
         How many rows are kept in memory as sample, validation and test part; fewer where ``memory`` does not allow it.
     keep : {"auto", "disk", "none"}
-        Whether a fit of several epochs keeps the rows prepared, in a temporary file: later epochs then cost a fraction
-        of the first. "auto" does if the disk has room for twice as much.
+        Whether rows stay in temporary files: unpacked from the pass over all of them on, where they are parts of large
+        row groups, and prepared from a fit's first epoch on, where it has several, of which the later ones then cost a
+        fraction. "auto" does if the disk has room for twice as much.
     limit : int, optional
         Use only so many rows from the beginning (rounded up to a block).
     random_state : int
@@ -108,6 +110,8 @@ class Stream:
         rows = len(self.files) if limit is None else min(limit, len(self.files))
         blocks = self.files.blocks(self._block_rows(rows))
         self.blocks = [block for block in blocks if block.first < rows]
+        together = self.budget.together // max(1, self.files.row_bytes)
+        self._reader = BlockReader(self.files, self.blocks, together, self.keep)
 
     def _block_rows(self, rows: int) -> int:
         """Return a size of blocks that lets pools hold enough of them to stand for the whole."""
@@ -134,8 +138,7 @@ class Stream:
         """Read all rows once, at the first call: statistics, and the rows that stay in memory."""
         if self._survey is None:
             self._survey = survey(
-                self.files,
-                self.blocks,
+                self._reader,
                 targets=self.targets,
                 roles=self.roles,
                 drop=self.drop,
@@ -176,7 +179,12 @@ class Stream:
 
     def read(self, block: int, columns: Sequence[str]) -> tuple[pl.DataFrame, NDArray[np.int64]]:
         """Return columns of one block, and the numbers of its rows, (N,)."""
-        return self.files.read(self.blocks[block], list(columns))
+        return self._reader.read(block, list(columns))
+
+    @property
+    def unpacked(self) -> bool:
+        """Whether rows lie unpacked in a temporary file since the survey."""
+        return self._reader.unpacked
 
     def with_target(self, target: str | Sequence[str]) -> Stream:
         """Return the same stream with another target; statistics are gathered anew."""

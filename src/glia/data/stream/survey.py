@@ -16,8 +16,9 @@ from glia.data.markers import strip_and_clear
 from glia.data.roles import learn_schema
 from glia.data.schema import INPUT_ROLES, Finding, Schema
 from glia.data.split import Split
+from glia.data.stream.block_reader import BlockReader
 from glia.data.stream.csv_file import TypesChanged
-from glia.data.stream.file_set import Block, FileSet
+from glia.data.stream.file_set import Block
 from glia.data.stream.sampling import Lowest, row_numbers
 from glia.data.stream.statistics import Gathering, StreamStatistics
 from glia.data.table import Table
@@ -116,8 +117,7 @@ def known_targets(frame: pl.DataFrame, targets: tuple[str, ...]) -> NDArray[np.b
 
 
 def survey(
-    files: FileSet,
-    blocks: list[Block],
+    reader: BlockReader,
     *,
     targets: tuple[str, ...] = (),
     roles: Mapping[str, str] | None = None,
@@ -137,14 +137,14 @@ def survey(
         If a file is damaged, a column does not exist, or the values cannot be learned from.
     """
     for column in targets:
-        files.require(column, "target")
+        reader.files.require(column, "target")
     for column in drop:
-        files.require(column, "drop")
+        reader.files.require(column, "drop")
     while True:
         try:
-            return _Pass(files, blocks, targets, dict(roles or {}), drop, parts or Parts(), seed, name).run()
+            return _Pass(reader, targets, dict(roles or {}), drop, parts or Parts(), seed, name).run()
         except TypesChanged as changed:  # what was gathered so far had the narrower types: start again
-            files.widen(changed.schema)
+            reader.files.widen(changed.schema)
 
 
 class _Pass:
@@ -152,8 +152,7 @@ class _Pass:
 
     def __init__(
         self,
-        files: FileSet,
-        blocks: list[Block],
+        reader: BlockReader,
         targets: tuple[str, ...],
         roles: dict[str, str],
         drop: tuple[str, ...],
@@ -161,21 +160,22 @@ class _Pass:
         seed: int,
         name: str,
     ) -> None:
-        self.files, self.blocks, self.targets, self.parts, self.name = files, blocks, targets, parts, name
+        files = reader.files
+        self.reader, self.files, self.blocks = reader, files, reader.blocks
+        self.targets, self.parts, self.name = targets, parts, name
         self.roles, self.drop = roles, drop
         self.columns = [column for column in files.schema if column not in drop]
         self.weight = next((column for column, role in roles.items() if role == "weight"), None)
         names = [path.name for path in files.paths]  # the same in whatever folder they are
         self.keys = [derive(seed, "rows", name, names[:i].count(name)) for i, name in enumerate(names)]
-        self.counts = np.zeros(len(blocks), dtype=np.int64)
+        self.counts = np.zeros(len(self.blocks), dtype=np.int64)
         self.weights = 0.0
         self.infinite: dict[str, str] = {}
 
     def run(self) -> Survey:
         gathering = Gathering({name: self.files.schema[name] for name in self.columns}, self.targets)
         lowest = Lowest(self.parts.sample + self.parts.test + self.parts.valid)
-        for i, block in enumerate(self.blocks):
-            frame, ids = self.files.read(block, self.columns)
+        for i, (block, frame, ids) in enumerate(self.reader.in_order(self.columns)):
             gathering.add(frame)
             self._note_infinite(frame, block, gathering)
             known = known_targets(frame, self.targets)
