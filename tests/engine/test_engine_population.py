@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import types
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from glia.engine.callbacks import Callback, EarlyStopping
 from glia.engine.loop import Trainer
 from glia.engine.optimizer_settings import Optimizer
 from glia.engine.population import PopulationFit, train_population
+from glia.engine.population_stopping import MemberStopping
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
 from glia.nn import MLP
@@ -252,6 +254,34 @@ def test_early_stopping_of_each_member(form: str) -> None:
     assert len(fit.history) == max(epochs)
     assert (max(epochs) < 25) == fit.stop_reason.startswith("early stopping")
     check(networks, singles, starts)
+
+
+def test_a_fit_ends_when_all_members_are_far_above_their_best() -> None:
+    """By the share, after twice the epochs of the best and four more at least, and never for losses below 0."""
+    optimizer, nothing = torch.optim.SGD([torch.zeros(1)]), types.SimpleNamespace(members=4, member_state=lambda k: {})
+    trainer: Any = types.SimpleNamespace(stop_reason="", optimizer=optimizer, population=nothing, trained=[])
+    trainer.ended = [False, False, False, True]  # the last one failed
+    stopping, seen = MemberStopping(0, excess=0.1), []
+    stopping.on_fit_start(trainer)
+    for epoch in range(1, 41):
+        at_once = 1.0 if epoch == 1 else 1.2 if epoch < 7 else 1.05
+        slowly = 1.0 if epoch == 4 else 1.09 if epoch < 20 else 1.11
+        late = 1.0 if epoch == 8 else float("nan") if epoch < 15 else 0.9 if epoch == 16 else 2.0
+        stopping.on_epoch_end(trainer, {"epoch": epoch, "members/valid/loss": [at_once, slowly, late, 1.0]})
+        seen.append(list(stopping.exceeded))
+        if trainer.stop_reason:
+            break
+        fresh = MemberStopping(0, excess=0.1)
+        fresh.restore(stopping.state())
+        stopping = fresh
+    first = [next(epoch for epoch, row in enumerate(seen, 1) if row[k]) for k in range(3)]
+    assert first == [5, 20, 32] and epoch == 32 and "10% above its best" in trainer.stop_reason
+    below = MemberStopping(0, excess=0.1)
+    below.on_fit_start(trainer)
+    trainer.stop_reason = ""
+    for epoch in range(1, 30):
+        below.on_epoch_end(trainer, {"epoch": epoch, "members/valid/loss": [-1.0 if epoch == 1 else 5.0] * 4})
+    assert not any(below.exceeded) and not trainer.stop_reason
 
 
 def test_validation_rows_of_its_own_for_each_member() -> None:

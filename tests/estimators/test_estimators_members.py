@@ -11,6 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 import glia
 from glia.core.errors import InputError
 from glia.core.layout import Layout
+from glia.estimators import choices
 from glia.estimators.classifier import Classifier
 from glia.estimators.regressor import Regressor
 from glia.nn import MLP
@@ -70,3 +71,15 @@ def test_what_members_cannot_be() -> None:
     module = MLP((4,)).build(Layout((10,)), 1)
     with pytest.raises(InputError, match="bootstrap=True"):
         Regressor(network=module, members=2).fit(X, y)
+
+
+def test_networks_that_only_get_worse_end_early_with_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(600, 6)), rng.integers(0, 2, 600)  # nothing to learn: all is overfitting
+    early = glia.Classifier(members=3, random_state=0).fit(x, y)
+    monkeypatch.setattr(choices, "EXCESS", 1e9)
+    whole = glia.Classifier(members=3, random_state=0).fit(x, y)
+    losses, all_losses = ([e["members/valid/loss"] for e in model.history_.to_list()] for model in (early, whole))
+    assert len(losses) < 0.7 * len(all_losses) and losses == all_losses[: len(losses)]
+    np.testing.assert_array_equal(early.predict_proba(x), whole.predict_proba(x))
+    assert "above its best" in early.stop_reason_ and "all got 10% worse" in early.choices_["early_stopping"]["why"]

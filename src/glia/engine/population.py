@@ -148,6 +148,7 @@ def population_trainer(
     l2: Figures = 0.0,
     dropout: Figures | None = None,
     patience: int = 0,
+    excess: float | None = None,
     form: str = "auto",
     kinds: Sequence[int] | None = None,
     mixing: Mixing | None = None,
@@ -156,7 +157,8 @@ def population_trainer(
     """Return the trainer that ``train_population`` runs, for those who want to run it themselves.
 
     Its ``fit(train, valid)`` trains; ``finish`` then writes the weights into the networks. ``kinds`` are how many of
-    the networks, one after the other, are of one architecture; ``mixing`` mixes rows where members are stacked.
+    the networks, one after the other, are of one architecture; ``mixing`` mixes rows where members are stacked;
+    ``excess`` is of ``MemberStopping``.
     """
     rule = optimizer if isinstance(optimizer, Optimizer) else Optimizer(optimizer)
     members = len(networks)
@@ -172,7 +174,8 @@ def population_trainer(
     population = stack(networks, form, rows=rows, batch_size=size, kinds=kinds)
     if population.stacks:
         options["mixing"] = mixing
-    return make_trainer(population, networks, loss, rule, rates, stopping=MemberStopping(patience), **options)
+    stopping = MemberStopping(patience, excess=excess)
+    return make_trainer(population, networks, loss, rule, rates, stopping=stopping, **options)
 
 
 def finish(trainer: PopulationTrainer, networks: Sequence[nn.Module]) -> PopulationFit:

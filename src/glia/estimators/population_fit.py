@@ -106,6 +106,7 @@ def train_members(
         l2=objective.penalties.l2,
         schedule=as_schedule(choices.schedule),
         patience=choices.patience,
+        excess=choices.excess,
         precision="bfloat16" if precision == "bfloat16" else "float32",
         metrics=row_metrics(objective.task),
         callbacks=callbacks,
