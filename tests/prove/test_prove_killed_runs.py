@@ -22,6 +22,8 @@ CASES = {
     # Dropout, batch normalisation, early stopping on validation rows, and a checkpoint about every fifth step; the
     # default population.
     "classes in memory": ["--target", "y", "--epochs", "100", "--norm", "batch", "--checkpoint-every", "0.03s"],
+    # Nothing to be learned, so that the default population ends before its last epoch: see ``MemberStopping``.
+    "an early end": ["--target", "v", "--checkpoint-every", "0.03s"],
     # One network instead of a population.
     "one network": [
         "--target", "y", "--members", "1", "--epochs", "100", "--norm", "batch", "--checkpoint-every", "0.03s",
@@ -31,6 +33,10 @@ CASES = {
     # Rows that stay on disk, shuffled in pools.
     "a stream": [
         "--target", "y", "--stream", "true", "--members", "1", "--epochs", "40", "--checkpoint-every", "0.03s",
+    ],
+    # The same of a Parquet file whose row group has many blocks: these are unpacked into a file of their own.
+    "a packed stream": [
+        "--target", "y", "--stream", "true", "--members", "1", "--epochs", "8", "--checkpoint-every", "0.03s",
     ],
     # A schedule and an optimizer with memories of their own, weights of rows, checkpoints by epochs.
     "quantities in memory": [
@@ -81,7 +87,8 @@ def table(rows=900):
     kind = rng.choice(["a", "b", "c"], rows)
     named = {name: x[:, i] for i, name in enumerate("pqrs")}
     w = rng.uniform(0.5, 1.5, rows)
-    return pl.DataFrame({**named, "kind": kind, "w": w, "z": z, "y": np.where(z > 0, "yes", "no")})
+    v = rng.choice(["yes", "no"], rows)
+    return pl.DataFrame({**named, "kind": kind, "w": w, "z": z, "y": np.where(z > 0, "yes", "no"), "v": v})
 
 
 def result(folder):
@@ -104,8 +111,10 @@ def result(folder):
 @pytest.mark.parametrize("case", CASES)
 def test_a_hundred_random_moments(glia, case, tmp_path, capsys):
     drop = ["--drop", "z"] if "y" in CASES[case][1] else ["--drop", "y"]
-    words = ["fit", "../table.csv", *CASES[case], *drop, *QUICK, "--out", "run"]
+    packed = case == "a packed stream"
+    words = ["fit", "../table.parquet" if packed else "../table.csv", *CASES[case], *drop, *QUICK, "--out", "run"]
     table().write_csv(tmp_path / "table.csv")
+    table(8000).write_parquet(tmp_path / "table.parquet", row_group_size=8000)
 
     def folder(name):
         (tmp_path / name).mkdir()
@@ -115,6 +124,9 @@ def test_a_hundred_random_moments(glia, case, tmp_path, capsys):
     status, seconds = glia.run(folder("unbroken"), words)
     assert status == 0
     expected = result(tmp_path / "unbroken" / "run")
+    if case == "an early end":
+        training = json.loads((tmp_path / "unbroken/run/run.json").read_text())["training"]
+        assert training["stopped"].endswith("its best")
 
     chance, kills, runs, resumed, before = random.Random(7), 0, 0, 0, 0
     while kills < KILLS:
