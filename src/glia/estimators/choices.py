@@ -33,7 +33,7 @@ BINNED_ROWS, BINNED_COLUMNS = 500, 100
 """Numbers get piecewise-linear embeddings from so many rows, up to so many columns."""
 EXCESS = 0.1
 """Several networks end before the last epoch when the validation losses of all were so much above their best: of 248
-networks on twelve tables none had a better epoch later, and 0.78 of the epochs were left."""
+networks on twelve tables none would have had a better epoch later, and 0.78 of the epochs were run."""
 SMALL = 100
 """Below this many rows none are held out for validation: they would cost more than they tell."""
 
@@ -44,7 +44,7 @@ class Choices:
 
     ``companion`` is the network of every third member, where that is another one than ``network``; ``mixing`` mixes
     rows of a batch on their way into several networks; ``excess`` ends a fit when all members' losses are by that share
-    above its best: see ``MemberStopping``.
+    above their best: see ``MemberStopping``.
     """
 
     network: Any
