@@ -28,7 +28,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def fitted(rows):
-    return glia.Classifier(epochs=3, random_state=0).fit(*rows)
+    return glia.Classifier(epochs=3, random_state=0, radial=False).fit(*rows)
 
 
 def cut(network) -> bool:
@@ -45,14 +45,18 @@ def test_a_third_takes_the_place_of_a_number_among_its_bins(fitted):
 def test_not_where_the_network_is_said_or_quantities_are_predicted(rows):
     X, y = rows
     said = {"network": {"numeric_embedding": "piecewise_linear"}}
-    assert all(cut(network) for network in glia.Classifier(**said, epochs=1).fit(X, y).network_.networks)
-    assert all(cut(network) for network in glia.Regressor(epochs=1).fit(X, X["a"].to_numpy()).network_.networks)
-    few = glia.Classifier(epochs=1, random_state=0).fit(X[:300], y[:300])  # too few rows for bins
+    assert all(cut(network) for network in glia.Classifier(**said, epochs=1, radial=False).fit(X, y).network_.networks)
+    assert all(
+        cut(network) for network in glia.Regressor(epochs=1, radial=False).fit(X, X["a"].to_numpy()).network_.networks
+    )
+    few = glia.Classifier(epochs=1, random_state=0, radial=False).fit(X[:300], y[:300])  # too few rows for bins
     assert not any(map(cut, few.network_.networks)) and "companions" not in few.choices_
 
 
 def test_mixing_is_said_only_of_members_that_are_computed_together(rows):
-    model = glia.Classifier(optimizer="muon", epochs=1, random_state=0).fit(*rows)  # a rule that needs whole matrices
+    model = glia.Classifier(optimizer="muon", epochs=1, random_state=0, radial=False).fit(
+        *rows
+    )  # a rule that needs whole matrices
     assert [cut(network) for network in model.network_.networks] == [True] * 4 + [False] * 2
     assert "companions" in model.choices_ and "mixing" not in model.choices_
 
@@ -77,7 +81,7 @@ def test_looked_up_and_plain_members_answer_as_their_networks(fitted, rows):
 
 def test_rows_without_categories_too():
     X, y = load_digits(return_X_y=True)
-    model = glia.Classifier(epochs=4, random_state=0).fit(X[:700], y[:700])
+    model = glia.Classifier(epochs=4, random_state=0, radial=False).fit(X[:700], y[:700])
     assert [cut(network) for network in model.network_.networks] == [True] * 4 + [False] * 2
     whole = model.predict_proba(X)
     for size in (1, 15, 16, 100):  # in whatever company

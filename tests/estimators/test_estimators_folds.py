@@ -107,17 +107,20 @@ def test_bins_share_a_budget():
 
 def test_the_default_is_several_networks_whose_scores_are_averaged(cancer, fitted, tmp_path: Path):
     X, _ = cancer
-    assert fitted.members_ == len(fitted.network_.networks) == 6
-    assert fitted.predict_members(X).shape == (6, len(X), 2)
+    assert fitted.members_ == len(fitted.network_.networks) == 7
+    assert fitted.predict_members(X).shape == (7, len(X), 2)
     assert fitted.predict_spread(X).max() > 0
     # Averaging scores is averaging log-odds.
+    weights = fitted.network_.weights.numpy()
     own = np.log(fitted.predict_members(X)[..., 1]) - np.log(fitted.predict_members(X)[..., 0])
     odds = fitted.predict_proba(X)
-    np.testing.assert_allclose(np.log(odds[:, 1]) - np.log(odds[:, 0]), own.mean(0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        np.log(odds[:, 1]) - np.log(odds[:, 0]), np.tensordot(weights, own, 1), rtol=1e-4, atol=1e-4
+    )
     glia.save(fitted, tmp_path / "several.glia")
     again = glia.load(tmp_path / "several.glia")
     assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
-    assert again.members_ == 6
+    assert again.members_ == 7
 
 
 def test_temperature_comes_from_rows_that_a_member_did_not_see(cancer):
@@ -160,7 +163,7 @@ def test_several_outputs_and_labels(cancer):
     labels = np.stack([y, X[:, 0] > np.median(X[:, 0])], axis=1).astype(int)
     assert Classifier(epochs=8).fit(X, labels).predict_proba(X).shape == (300, 2)
     X, y = load_diabetes(return_X_y=True)
-    assert Regressor(epochs=2).fit(X, np.stack([y, -y], axis=1)).predict_members(X).shape == (4, len(X), 2)
+    assert Regressor(epochs=2).fit(X, np.stack([y, -y], axis=1)).predict_members(X).shape == (5, len(X), 2)
 
 
 def test_a_fit_in_folds_is_kept_and_goes_on_from_fitted_weights(cancer, fitted, tmp_path: Path):

@@ -25,7 +25,7 @@ def test_the_rest_is_glias_choice(rows):
     part = glia.Classifier(network={"hidden": (16, 8)}, epochs=1, random_state=0).fit(X, y)
     assert part.spec_.get_params() == {**own.spec_.get_params(), "hidden": (16, 8)}
     assert own.spec_.numeric_embedding == part.spec_.numeric_embedding == "piecewise_linear"
-    assert len(part.network_.networks) == len(own.network_.networks) == 6
+    assert len(part.network_.networks) == len(own.network_.networks) == 7
     assert part.choices_["network"]["why"].endswith("but with the hidden that was given")
     assert clone(part).get_params()["network"] == {"hidden": (16, 8)}
 

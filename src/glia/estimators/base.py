@@ -30,6 +30,7 @@ from glia.estimators.inference import member_outputs, network_outputs
 from glia.estimators.inputs import RowsIn, canonical, check_lengths, count, read_weight, take, without_zeros
 from glia.estimators.population_fit import averaged, build_members, fit_members, survivors
 from glia.estimators.prepared import PreparedEstimator
+from glia.estimators.radial_member import add_radial_member, drop_radial_member
 from glia.estimators.stream_fit import fit_mapped, fit_stream
 from glia.estimators.targets import as_array
 from glia.estimators.training import build_network, to_rows, train_network
@@ -54,7 +55,7 @@ class NetworkEstimator(PreparedEstimator):
     choices_ : dict
         What was chosen for each setting that was "auto", and why.
     members_ : int
-        Networks that were built.
+        Networks whose mean answers, a radial one among them counted.
     events_ : list of dict
         What went wrong in training and was put right; also where it was cut off and taken up again.
     """
@@ -258,6 +259,8 @@ class NetworkEstimator(PreparedEstimator):
         checkpoint: Any = None,
     ) -> None:
         params = params or self.get_params(deep=False)
+        if isinstance(self.network_, MeanNetwork) and drop_radial_member(self.network_):
+            self.specs_, self.members_ = self.specs_[:-1], len(self.network_.networks)
         members = len(self.network_.networks) if isinstance(self.network_, MeanNetwork) else 1
         choices = self._choose(params, len(x), members)
         train = self._drawn(self._as_rows(x, self.target_.encode(values), weight))
@@ -269,7 +272,7 @@ class NetworkEstimator(PreparedEstimator):
             held_y = self.target_.encode(self._check_y(valid[1]))
             held = to_rows(self._transform(valid[0]), held_y, self._held_weight(held_y), self._device)
         if isinstance(self.network_, MeanNetwork):
-            self._train_members(self.network_, choices, train, held, checkpoint, folds)
+            self._train_members(self.network_, choices, train, held, checkpoint, folds, weight)
             return
         before = list(self.history_) if further else []
         rule = repr((choices.optimizer, choices.lr))
@@ -299,6 +302,7 @@ class NetworkEstimator(PreparedEstimator):
         held: Rows | None,
         checkpoint: Any,
         folds: Folds | None = None,
+        weight: Any = None,
     ) -> None:
         if (
             held is not None and held.weight is not None and held.weight.ndim == 1
@@ -320,9 +324,31 @@ class NetworkEstimator(PreparedEstimator):
         left = survivors(trainer)
         self.specs_ = [self.specs_[k] for k in left]
         if folds is not None and held is not None:
-            self._calibrate(folds.unseen(network, left, held))
+            unseen = folds.unseen(network, left, held)
+            if choices.radial and unseen is not None and len(unseen[0]) == len(held) and not self.interrupted_:
+                unseen = self._join_radial(network, held, weight, unseen[0]), unseen[1]
+            self._calibrate(unseen)
             return
         self._calibrate(None if held is None else (network_outputs(self.network_, held.x), held.y.cpu().numpy()))
+
+    def _join_radial(
+        self, network: MeanNetwork, held: Rows, weight: Any, unseen: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Let a radial network join the members where it is of use; return what they say of unseen rows, (N, O)."""
+        counts = None if weight is None else torch.from_numpy(np.asarray(weight, dtype=np.float32)).to(held.x.device)
+        rows = Rows(held.x, held.y, None if counts is None else counts / counts.mean())
+        found = add_radial_member(
+            network, rows, unseen, layout=self.layout_, task=self.task_, seed=self._seed("radial") % 2**32
+        )
+        if found is None:
+            return unseen
+        self.specs_.append(found.spec)
+        self.members_ = len(network.networks)
+        self.choices_["radial"] = {
+            "value": f"{found.share:.0%} of the mean",
+            "why": "a network of distances to the rows errs elsewhere; the model's file then holds prepared rows",
+        }
+        return found.unseen
 
     def _note(self, history: History, trainer: Trainer, best_epoch: int, choices: Choices) -> None:
         """Keep what is known of a training once it has ended; ``best_epoch`` is 0 where none was judged."""

@@ -17,6 +17,7 @@ from glia.core.protocols import Task
 from glia.engine.mixing import Mixing
 from glia.engine.optimizer_settings import Optimizer
 from glia.nn import MLP
+from glia.objectives import Objective
 
 EFFORTS = {"quick": 0.3, "default": 1.0, "best": 3.0}
 """Effort → share of the default number of optimizer steps."""
@@ -34,6 +35,9 @@ BINNED_ROWS, BINNED_COLUMNS = 500, 100
 EXCESS = 0.1
 """Several networks end before the last epoch when the validation losses of all were so much above their best: of 248
 networks on twelve tables none would have had a better epoch later, and 0.78 of the epochs were run."""
+RADIAL_ROWS, RADIAL_VALUES = 8_000, 600
+"""Up to so many rows, and values of a row, a radial network joins several others: it takes N³ steps to fit, and with
+more rows (flights, adult, diamonds) it brought nothing."""
 SMALL = 100
 """Below this many rows none are held out for validation: they would cost more than they tell."""
 
@@ -44,7 +48,7 @@ class Choices:
 
     ``companion`` is the network of every third member, where that is another one than ``network``; ``mixing`` mixes
     rows of a batch on their way into several networks; ``excess`` ends a fit when all members' losses are by that share
-    above their best: see ``MemberStopping``.
+    above their best: see ``MemberStopping``. ``radial``: whether a radial network joins them at the end.
     """
 
     network: Any
@@ -58,6 +62,7 @@ class Choices:
     companion: Any = None
     mixing: Mixing | None = None
     excess: float | None = None
+    radial: bool = False
 
     def kinds(self, members: int) -> tuple[int, ...]:
         """Return how many members are of one architecture: all, or those of ``network`` and then its companions."""
@@ -227,7 +232,20 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
             "value": members // 3,
             "why": "networks that take a number's place among bins err elsewhere",
         }
-    return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing, excess)
+    radial = params.get("members") == "auto" and members > 1 and changes is not None
+    radial = radial and rows <= RADIAL_ROWS and _can_be_radial(params, task, layout)
+    return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing, excess, radial)
+
+
+def _can_be_radial(params: dict[str, Any], task: Task, layout: Layout) -> bool:
+    """Tell whether a radial network would learn what the others do, from rows of a width that it can take."""
+    objective = params.get("objective", "auto")
+    if isinstance(objective, Objective):
+        objective = "other" if objective.label_smoothing else objective.loss
+    usual = isinstance(objective, str) and objective == "auto" and params.get("class_weight") is None
+    usual = usual and bool(params.get("radial", True))
+    values = sum(max(1, feature.cardinality) for feature in layout.features) or layout.in_features
+    return usual and task != "multilabel" and len(layout.shape) == 1 and values <= RADIAL_VALUES
 
 
 def _companion(own: MLP, changes: Mapping[str, Any]) -> MLP | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glia.engine.rows import rows_at_once
-from glia.nn.ensemble import MeanNetwork, mean_output
+from glia.nn.ensemble import MeanNetwork
 from glia.nn.table_answers import table_answers
 
 _BATCH, _TABLE_BATCH, _BLOCK = 4096, 2048, 16
@@ -23,8 +23,8 @@ def network_outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
     if answer is None:
         return _outputs(network.eval(), x, _BATCH)
     if isinstance(network, MeanNetwork):
-        task = network.task
-        return _outputs(lambda part: mean_output(answer(part), task), x, batch, torch.get_num_threads())
+        mean = network.mean
+        return _outputs(lambda part: mean(answer(part)), x, batch, torch.get_num_threads())
     return _outputs(lambda part: answer(part)[0], x, batch, torch.get_num_threads())
 
 

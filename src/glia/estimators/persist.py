@@ -295,7 +295,10 @@ def _rebuild_network(
 
     def build() -> torch.nn.Module:
         made = [spec.build(estimator.layout_, outputs) for spec in specs]
-        return MeanNetwork(made, estimator.target_.task, averaged(estimator.members)) if members else made[0]
+        if not members:
+            return made[0]
+        counts = [1.0 / members] * members if "weights" in weights else None
+        return MeanNetwork(made, estimator.target_.task, averaged(estimator.members), counts)
 
     if network is None:
         with without_values():  # a small file cannot ask for a huge network: its weights must be there

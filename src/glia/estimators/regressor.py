@@ -39,7 +39,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         Least and greatest value that the target can have; predictions and intervals stay within.
     validation_fraction : float
         Share of the rows held out for early stopping and for the intervals, in [0, 1); none are below 100 rows.
-    effort, precision, device, random_state, verbose, warm_start, checkpoint, members, bootstrap
+    effort, precision, device, random_state, verbose, warm_start, checkpoint, members, bootstrap, radial
         As in ``Classifier``.
 
     Attributes
@@ -73,6 +73,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         bootstrap: bool = False,
         target_transform: str = "none",
         bounds: Any = None,
+        radial: bool = True,
     ) -> None:
         self.network, self.preparation, self.objective = network, preparation, objective
         self.optimizer, self.lr, self.schedule = optimizer, lr, schedule
@@ -81,7 +82,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]  # scik
         self.effort, self.precision, self.device = effort, precision, device
         self.random_state, self.verbose, self.warm_start = random_state, verbose, warm_start
         self.checkpoint, self.members, self.bootstrap = checkpoint, members, bootstrap
-        self.target_transform, self.bounds = target_transform, bounds
+        self.target_transform, self.bounds, self.radial = target_transform, bounds, radial
 
     def predict(self, X: Any) -> Floats:
         """Return predicted values in the target's units, (N,) or (N, T)."""

@@ -143,6 +143,10 @@ class FitSettings(Settings):
         "auto", "networks trained at once and averaged; auto: several for small tables, one for large ones",
         group=_NETWORK,
     )  # fmt: skip
+    radial: bool = setting(
+        True, "whether a network of distances to the rows may join them; the model then holds prepared training rows",
+        group=_NETWORK,
+    )  # fmt: skip
     bagging: bool = setting(False, "each member learns from its own bootstrap sample (bagging)", group=_NETWORK)
 
     optimizer: str = setting("auto", "optimizer by name", group=_TRAINING)

@@ -359,7 +359,7 @@ def make_estimator(settings: FitSettings, task: Task, verbose: int = 0) -> Any:
         "early_stopping": "auto" if settings.early_stopping is True else settings.early_stopping,
         "effort": settings.effort, "precision": settings.precision, "device": settings.device,
         "random_state": settings.seed, "verbose": verbose, "members": settings.members if settings.workers == 1 else 1,
-        "bootstrap": settings.bagging,
+        "bootstrap": settings.bagging, "radial": settings.radial,
     }  # fmt: skip
     if task != "regression":
         return Classifier(

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from glia.nn.dense_stack import is_watched
 from glia.nn.embeddings import TabularInput
-from glia.nn.ensemble import MeanNetwork, mean_output
+from glia.nn.ensemble import MeanNetwork
 from glia.nn.missing_inputs import MissingInputs, MissingNetwork
 from glia.nn.mlp import MLPNetwork
+from glia.nn.radial import RadialNetwork
 from glia.nn.residual import DenseBlock
 
 
@@ -52,8 +53,9 @@ class FirstLayer:
 def first_layer(network: nn.Module) -> FirstLayer | None:
     """Take a network apart, or return ``None`` where it does not begin with a linear layer.
 
-    Known are Glia's dense networks, also behind embeddings, behind inputs for missing values and in ensembles, and
-    ``nn.Sequential`` that starts with ``nn.Linear``. Networks with hooks are run as a whole, so that the hooks see it.
+    Known are Glia's dense and radial networks, also behind embeddings, behind inputs for missing values and in
+    ensembles, and ``nn.Sequential`` that starts with ``nn.Linear``. Networks with hooks are run as a whole, so that the
+    hooks see it.
     """
     if is_watched(network):
         return None
@@ -64,6 +66,8 @@ def first_layer(network: nn.Module) -> FirstLayer | None:
         return None if inner is None else FirstLayer(lambda x: inner.sums(stage(x)), inner.tail, inner.width)
     if type(network) is MLPNetwork:
         return _perceptron(network)
+    if type(network) is RadialNetwork:
+        return FirstLayer(network.project, network.answer, network.centres.shape[1])
     if type(network) is nn.Sequential and len(network) and type(network[0]) is nn.Linear:
         return FirstLayer(network[0], _in_turn(list(network)[1:]), network[0].out_features)
     return None
@@ -96,7 +100,7 @@ def _ensemble(network: MeanNetwork) -> FirstLayer | None:
     def tail(h: Tensor) -> Tensor:
         parts = torch.split(h, widths, dim=1)
         outputs = [one.tail(part.contiguous()) for one, part in zip(members, parts, strict=True)]
-        return mean_output(torch.stack(outputs), network.task)
+        return network.mean(torch.stack(outputs))
 
     return FirstLayer(sums, tail, sum(widths))
 

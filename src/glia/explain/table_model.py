@@ -15,7 +15,7 @@ from glia.core.errors import InputError, near
 from glia.core.protocols import Predictor
 from glia.core.seeds import numpy_rng
 from glia.explain.subject import Floats, Subject, subject
-from glia.nn.ensemble import MeanNetwork, mean_output
+from glia.nn.ensemble import MeanNetwork
 from glia.nn.modes import evaluating
 
 CHUNK = 1 << 20
@@ -99,7 +99,7 @@ class TableModel:
             for part in torch.split(x, max(64, CHUNK // max(1, x[0].numel()))):
                 if isinstance(network, MeanNetwork):
                     own = network.member_outputs(part)
-                    mean = mean_output(own, network.task)
+                    mean = network.mean(own)
                     members.append(torch.stack([self.seen.finish(one) for one in own]).double().cpu())
                     whole.append(self.seen.finish(mean).double().cpu())
                 else:

@@ -39,6 +39,7 @@ from glia.nn.perceptron_multiclass import multiclass_mistake_bound, multiclass_p
 from glia.nn.perceptron_rule import PerceptronFit, mistake_bound, perceptron_rule
 from glia.nn.picture_and_table import PictureAndTable, PictureAndTableNetwork
 from glia.nn.pooling import global_poolings, make_pool, poolings
+from glia.nn.radial import Radial, RadialNetwork
 from glia.nn.recurrent import GRU, LSTM, RNN, RecurrentNetwork
 from glia.nn.residual import DenseBlock, ResidualBlock
 from glia.nn.resnet import ResNet
@@ -88,6 +89,8 @@ __all__ = [
     "PictureAndTableNetwork",
     "PiecewiseLinear",
     "RNN",
+    "Radial",
+    "RadialNetwork",
     "RecurrentNetwork",
     "ResNet",
     "ResidualBlock",

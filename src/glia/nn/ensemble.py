@@ -24,6 +24,8 @@ class MeanNetwork(nn.Module):
         For classes and labels probabilities are averaged, for values the outputs themselves.
     of : {"probabilities", "scores"}
         "scores" averages the outputs themselves for every task.
+    weights : sequence of float, optional
+        What each network counts, above 0 with sum 1; all alike without. For ``of="scores"`` or values.
 
     Notes
     -----
@@ -39,10 +41,18 @@ class MeanNetwork(nn.Module):
     Raises
     ------
     InputError
-        If there is no network, or the task or what is averaged is unknown.
+        If there is no network, the task or what is averaged is unknown, or weights are wrong.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], task: Task, of: str = "probabilities") -> None:
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        task: Task,
+        of: str = "probabilities",
+        weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         if not networks:
             raise InputError("a mean must be over networks", "none", "hand in at least one")
@@ -52,6 +62,24 @@ class MeanNetwork(nn.Module):
             raise InputError("what is averaged must be probabilities or scores", f"of={of!r}")
         self.networks = nn.ModuleList(networks)
         self.task: Task = "regression" if of == "scores" else task  # by which outputs are averaged
+        self.weigh(weights)
+
+    def weigh(self, weights: Sequence[float] | None) -> None:
+        """Let networks count differently, or all alike.
+
+        Raises
+        ------
+        InputError
+            If there is not one weight above 0 for each network, their sum is not 1, or probabilities are averaged.
+        """
+        if weights is None:
+            self.register_buffer("weights", None)
+            return
+        known = len(weights) == len(self.networks) and min(weights) > 0 and math.isclose(sum(weights), 1, rel_tol=1e-5)
+        if not known or self.task != "regression":
+            must = "weights must be above 0, one for each network whose outputs are averaged, with sum 1"
+            raise InputError(must, f"{list(weights)[:8]} for {len(self.networks)} networks")
+        self.register_buffer("weights", torch.tensor([float(w) for w in weights]))
 
     def member_outputs(self, x: Tensor) -> Tensor:
         """Return the members' own outputs, (K, B, O)."""
@@ -59,16 +87,23 @@ class MeanNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, *shape) to (B, O)."""
-        return mean_output(self.member_outputs(x), self.task)
+        return self.mean(self.member_outputs(x))
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the output for the members' own outputs, (K, B, O) → (B, O)."""
+        return mean_output(outputs, self.task, self.weights)
 
 
-def mean_output(outputs: Tensor, task: Task) -> Tensor:
-    """Return the raw scores of averaged probabilities, or averaged values, (B, O), for members' outputs (K, B, O)."""
+def mean_output(outputs: Tensor, task: Task, weights: Tensor | None = None) -> Tensor:
+    """Return the raw scores of averaged probabilities, or averaged values, (B, O), for members' outputs (K, B, O).
+
+    ``weights``, (K,), says what each member counts where values are averaged.
+    """
     share = math.log(len(outputs))
     # Row by row: torch adds up over a first axis in an order that depends on how many rows there are.
     outputs = outputs.transpose(0, 1).contiguous()
     if task == "regression":
-        return outputs.mean(1)
+        return outputs.mean(1) if weights is None else (outputs * weights.unsqueeze(1)).sum(1)
     if task == "multiclass":
         return torch.logsumexp(F.log_softmax(outputs, dim=-1), dim=1) - share
     yes, no = torch.logsumexp(F.logsigmoid(outputs), dim=1), torch.logsumexp(F.logsigmoid(-outputs), dim=1)

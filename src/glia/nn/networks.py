@@ -14,6 +14,7 @@ from glia.nn.custom import ADVICE, CustomNetwork
 from glia.nn.lenet import LeNet
 from glia.nn.linear import Linear
 from glia.nn.mlp import MLP
+from glia.nn.radial import Radial
 from glia.nn.recurrent import GRU, LSTM, RNN
 from glia.nn.resnet import ResNet
 from glia.nn.sequence_transformer import SequenceTransformer
@@ -25,6 +26,7 @@ from glia.nn.vision_transformer import VisionTransformer
 networks: Registry[type[Spec]] = Registry("network")
 networks.register("mlp")(MLP)
 networks.register("linear", "logistic")(Linear)
+networks.register("radial", "rbf")(Radial)
 networks.register("rnn", "elman")(RNN)
 networks.register("gru")(GRU)
 networks.register("lstm")(LSTM)

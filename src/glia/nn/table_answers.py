@@ -22,6 +22,7 @@ from glia.nn.dense_stack import DenseStack, dense_stack
 from glia.nn.embeddings import CodeEmbedding, TabularInput
 from glia.nn.fast import plain
 from glia.nn.numeric_embeddings import BinPlace, PiecewiseLinear
+from glia.nn.radial import RadialAnswers, RadialNetwork
 
 _MOST_CODES = 1 << 14
 """Rows of more codes take longer to make than looking them up saves."""
@@ -161,25 +162,39 @@ def table_answers(networks: Sequence[nn.Module]) -> Callable[[Tensor], Tensor] |
     """Return a faster way to the outputs of networks, (B, D) → (K, B, O); ``None`` where there is none.
 
     There is one for plain dense float32 networks on the processor whose first stage embeds numbers in bins or codes,
-    and which nothing else watches (hooks).
+    and which nothing else watches (hooks); radial networks may be among them.
 
     Parameters
     ----------
     networks : sequence of nn.Module
         K ≥ 1 networks with the same layout; they may differ in how they take numbers.
     """
-    stacks = [stack for stack in map(dense_stack, networks) if stack is not None]
-    if len(stacks) < len(networks) or any(plain.is_hooked(network) for network in networks):
+    if any(plain.is_hooked(network) for network in networks):
         return None
-    kinds = [list(own) for _, own in groupby(stacks, key=_way_of_numbers)]
-    ways = [_looked_up(own) for own in kinds]
-    if all(way is None for way in ways):
+    stacks = [network if type(network) is RadialNetwork else dense_stack(network) for network in networks]
+    ways: list[Callable[[Tensor], Tensor]] = []
+    looked_up = False
+    for kind, group in groupby(stacks, key=_way_of_numbers):
+        own = list(group)
+        if kind is None:
+            return None
+        if kind[0] is RadialNetwork:
+            ways += [partial(_alone, RadialAnswers(one)) for one in own if isinstance(one, RadialNetwork)]
+            continue
+        dense = [one for one in own if isinstance(one, DenseStack)]
+        faster = _looked_up(dense)
+        looked_up = looked_up or faster is not None
+        ways.append(faster or partial(_in_turn, dense))
+    if not looked_up:
         return None
-    whole = [way or partial(_in_turn, own) for way, own in zip(ways, kinds, strict=True)]
-    return whole[0] if len(whole) == 1 else lambda x: torch.cat([answer(x) for answer in whole])
+    return ways[0] if len(ways) == 1 else lambda x: torch.cat([answer(x) for answer in ways])
 
 
-def _way_of_numbers(stack: DenseStack) -> tuple[type, type]:
+def _way_of_numbers(stack: DenseStack | RadialNetwork | None) -> tuple[type, type] | None:
+    if stack is None:
+        return None
+    if isinstance(stack, RadialNetwork):
+        return RadialNetwork, RadialNetwork
     return type(stack.input), type(getattr(stack.input, "numeric", None))
 
 
@@ -208,6 +223,11 @@ def _in_turn(stacks: Sequence[DenseStack], x: Tensor) -> Tensor:
             h = layer.activation(layer.linear(h))
         outputs.append(h)
     return torch.stack(outputs)
+
+
+def _alone(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Map rows (B, D) to the outputs of one network, (1, B, O)."""
+    return answer(x).unsqueeze(0)
 
 
 def _stage(stack: DenseStack) -> TabularInput:

@@ -146,6 +146,6 @@ class Preparations:
 _ALONE: dict[str, Any] = {"members": 1, "warm_start": False, "checkpoint": None}
 _TRAINING = (
     "optimizer", "lr", "schedule", "batch_size", "epochs", "early_stopping", "effort", "precision", "verbose",
-    "members", "bootstrap", "checkpoint", "warm_start", "threshold",
+    "members", "bootstrap", "radial", "checkpoint", "warm_start", "threshold",
 )  # fmt: skip
 """Settings that rows and their preparation do not depend on."""

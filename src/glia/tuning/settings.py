@@ -15,7 +15,7 @@ from glia.tuning.halving import Halving
 
 _SEARCH = "Search"
 _GROUPS = ("Network", "Preparation", "Objective", "Training")
-_NEVER = ("members", "bagging", "threshold", "cost", "time_budget")
+_NEVER = ("members", "radial", "bagging", "threshold", "cost", "time_budget")
 """Settings that a trial, which is one network and its loss, does not feel."""
 Whole = Annotated[int, Field(ge=2)]
 
