@@ -36,7 +36,7 @@ EXCESS = 0.1
 """Several networks end before the last epoch when the validation losses of all were so much above their best: of 248
 networks on twelve tables none would have had a better epoch later, and 0.78 of the epochs were run."""
 RADIAL_ROWS, RADIAL_VALUES = 8_000, 600
-"""Up to so many rows, and values of a row, a radial network joins several others: it takes N³ steps to fit, and with
+"""With fewer rows, up to so many values each, a radial network joins several others: it takes N³ steps to fit, and with
 more rows (flights, adult, diamonds) it brought nothing."""
 SMALL = 100
 """Below this many rows none are held out for validation: they would cost more than they tell."""
@@ -233,7 +233,7 @@ def choose(params: dict[str, Any], *, rows: int, task: Task, layout: Layout, mem
             "why": "networks that take a number's place among bins err elsewhere",
         }
     radial = params.get("members") == "auto" and members > 1 and changes is not None
-    radial = radial and rows <= RADIAL_ROWS and _can_be_radial(params, task, layout)
+    radial = radial and rows < RADIAL_ROWS and _can_be_radial(params, task, layout)
     return Choices(network, optimizer, lr, schedule, batch, epochs, patience, why, companion, mixing, excess, radial)
 
 

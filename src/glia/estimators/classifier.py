@@ -79,7 +79,7 @@ class Classifier(ClassifierMixin, RareClasses):  # type: ignore[misc]  # scikit-
         ``{"cost": [[0, 1], [5, 0]]}`` (true classes as rows). "auto" is the most probable class, counting classes as
         training did.
     radial : bool
-        Whether, of "auto" members and up to 8,000 rows, a radial network joins the mean at the end: it goes by
+        Whether, of "auto" members and below 8,000 rows, a radial network joins the mean at the end: it goes by
         distances to the rows (``glia.nn.RadialNetwork``) and makes answers better where it errs elsewhere. It holds the
         prepared training rows, and so does the model's file; ``False`` leaves both out.
 
