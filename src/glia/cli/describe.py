@@ -78,6 +78,9 @@ def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
     }
     manifest = archive.manifest
     facts = {name: value for name, value in manifest.items() if isinstance(value, (str, int, float, bool))}
+    if held := _training_rows(archive.parts.get("fitted.json")):
+        facts["training rows"] = f"{held:,}, prepared, as centres of a radial network; radial=False keeps them out"
+        data["training_rows"] = held
     shown = tuple(
         (name, " × ".join(map(str, shape)) or "one number", dtype, size) for name, shape, dtype, size in tensors
     )
@@ -92,6 +95,13 @@ def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
         data["network"] = network.to_dict()
         tables += network.tables()
     return data, sentence, tables
+
+
+def _training_rows(fitted: Any) -> int:
+    """Return how many prepared rows the file of a mean of networks holds."""
+    networks = fitted.get("networks") if isinstance(fitted, dict) else None
+    radial = [one for one in networks or () if isinstance(one, dict) and one.get("family") == "radial"]
+    return sum(count for one in radial if isinstance(count := one.get("centres"), int))
 
 
 def _drawn(model: str, out: str) -> Table:
