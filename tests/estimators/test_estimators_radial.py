@@ -156,6 +156,29 @@ def test_warm_starts_go_on_without_it(table):
     assert model.network_.weights is None and len(model.predict_members(X)) == 6
 
 
+def test_radial_members_of_ones_own_stay_in_warm_starts(table):
+    X, y = table
+    model = glia.Classifier(network="radial", members=2, epochs=2, random_state=0, warm_start=True)
+    assert len(model.fit(X[:400], y[:400]).fit(X[:400], y[:400]).network_.networks) == 2
+
+
+def test_a_fit_leaves_the_callers_random_state_alone(table):
+    X, y = table
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    assert radial(glia.Classifier(epochs=1, random_state=0).fit(X[:300], y[:300]))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_column_that_never_changed_is_no_distance(table):
+    X, y = table
+    still = X.with_columns(z=pl.lit(3.0))
+    model = glia.Classifier(epochs=1, random_state=0).fit(still[:300], y[:300])
+    assert radial(model)
+    moved = model._member_outputs(still.with_columns(z=pl.lit(3.001)))[-1]
+    np.testing.assert_allclose(moved, model._member_outputs(still)[-1], atol=0.05)
+
+
 def test_answers_are_explained_with_it():
     X, y = load_diabetes(return_X_y=True)
     model = glia.Regressor(random_state=0).fit(X[:300], y[:300])

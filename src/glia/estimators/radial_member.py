@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from glia.core.layout import Layout
 from glia.core.protocols import Task
-from glia.engine.radial_fit import fit_radial
+from glia.core.seeds import seeded
+from glia.engine.radial_fit import RadialFit, fit_radial
 from glia.engine.rows import Rows
 from glia.estimators.folds import Folds
 from glia.nn.ensemble import MeanNetwork
@@ -25,6 +26,9 @@ _PARTS = 3
 """Parts of the rows, each judged by a radial network that the others taught."""
 _SLIGHT, _MOST = 0.05, 0.9
 """A member that should count less is left out: it would cost more than it brings. More it does not count."""
+
+_STILL = 1e-6
+"""A number whose standard deviation is less does not change."""
 
 Outputs = NDArray[np.float32]
 
@@ -80,34 +84,19 @@ def add_radial_member(
     """
     if not bool(torch.isfinite(rows.x).all()):
         return None
-    made = Radial(1, 1, task != "regression").build(layout, unseen.shape[1])
-    x = rows.x.flatten(1).float()
-    plain = x.index_select(1, made.columns.to(x.device))
-    whole = layout.indices("numeric") if layout.features else tuple(made.columns.tolist())
-    scaled = torch.tensor([column in whole for column in made.columns.tolist()], device=x.device)
-    made = made.to(x.device)
-    made.middle = torch.where(scaled, plain.mean(0), 0.0)
-    made.unit = torch.where(scaled, plain.std(0) + 1e-6, 1.0)
-    y = _shares(rows.y, unseen.shape[1], task)
-    drawn = Folds.draw(len(y), None if task == "regression" else _numbers(rows.y), _PARTS, seed)
-    folds = [torch.from_numpy(np.flatnonzero(drawn.member == part)).to(x.device) for part in range(_PARTS)]
-    spread = made.spread_out(x)
-    found = fit_radial(spread, y, rows.weight, folds, seed)
-    spec = Radial(len(x), found.metric.shape[1], task != "regression")
-    own = spec.build(layout, unseen.shape[1]).to(x.device)
-    with torch.no_grad():
-        own.middle, own.unit = made.middle, made.unit
-        own.length.fill_(found.length)
-        own.metric.copy_(found.metric[: len(made.columns)])
-        if own.code_metric is not None:
-            own.code_metric.copy_(found.metric[len(made.columns) :])
-        # Rows were centred where distances were taken, which leaves these as they are, and the centres with them.
-        own.centres.copy_(found.centres + spread.mean(0) @ found.metric)
-        own.output.weight.copy_(found.weight.t())
-        own.output.bias.copy_(found.mean)
-    scores = own.scores(found.unseen).cpu().numpy()
+    outputs = unseen.shape[1]
     weight = None if rows.weight is None else rows.weight.cpu().numpy()
     truth = rows.y.cpu().numpy()
+    drawn = Folds.draw(len(rows), None if task == "regression" else _numbers(rows.y), _PARTS, seed)
+    folds = [torch.from_numpy(np.flatnonzero(drawn.member == part)).to(rows.x.device) for part in range(_PARTS)]
+    with seeded(seed, "radial"):  # weights that are drawn at random and replaced are no reason to move the caller's
+        scaler = _scaled(Radial(1, 1).build(layout, outputs).to(rows.x.device), rows.x, layout)
+        spread = scaler.spread_out(rows.x)
+        found = fit_radial(spread, _shares(rows.y, outputs, task), rows.weight, folds, seed)
+        spec = Radial(len(rows), found.metric.shape[1], task != "regression")
+        own = spec.build(layout, outputs).to(rows.x.device)
+    _fill(own, found, scaler, spread.mean(0))
+    scores = own.scores(found.unseen).cpu().numpy()
     if task != "regression":
         cooling = fit_temperature(unseen, truth, task, weight) / fit_temperature(scores, truth, task, weight)
         own.sharpness.fill_(cooling)
@@ -118,17 +107,43 @@ def add_radial_member(
     members = len(network.networks)
     network.networks.append(own.eval())
     network.weigh([(1.0 - share) / members] * members + [share])
-    network.to(x.device)
+    network.to(rows.x.device)
     return RadialMember(spec, share, np.asarray((1.0 - share) * unseen + share * scores, dtype=np.float32))
 
 
 def drop_radial_member(network: MeanNetwork) -> bool:
     """Take the radial network out of a mean that is trained further, since it would no longer fit; tell whether so."""
-    if not isinstance(network.networks[-1], RadialNetwork):
+    if network.weights is None:
         return False
     del network.networks[-1]
     network.weigh(None)
     return True
+
+
+def _scaled(network: RadialNetwork, x: Tensor, layout: Layout) -> RadialNetwork:
+    """Let a network standardise numbers; columns of 0 and 1 stay what they are."""
+    plain = x.flatten(1).index_select(1, network.columns)
+    numbers = set(layout.indices("numeric")) if layout.features else set(network.columns.tolist())
+    scaled = torch.tensor([column in numbers for column in network.columns.tolist()], device=x.device)
+    unit = plain.std(0)
+    network.middle = torch.where(scaled, plain.mean(0), 0.0)
+    network.unit = torch.where(scaled & (unit > _STILL), unit, 1.0)
+    return network
+
+
+@torch.no_grad()
+def _fill(network: RadialNetwork, found: RadialFit, scaler: RadialNetwork, mean: Tensor) -> None:
+    """Give a network what was found for rows spread out, whose mean was (D,)."""
+    numbers = len(network.columns)
+    network.middle, network.unit = scaler.middle, scaler.unit
+    network.length.fill_(found.length)
+    network.metric.copy_(found.metric[:numbers])
+    if network.code_metric is not None:
+        network.code_metric.copy_(found.metric[numbers:])
+    # Rows were centred where distances were taken, which leaves these as they are, and the centres with them.
+    network.centres.copy_(found.centres + mean @ found.metric)
+    network.output.weight.copy_(found.weight.t())
+    network.output.bias.copy_(found.mean)
 
 
 def _shares(y: Tensor, outputs: int, task: Task) -> Tensor:
