@@ -81,7 +81,8 @@ def fit_radial(x: Tensor, y: Tensor, weight: Tensor | None, folds: Sequence[Tens
 
     Notes
     -----
-    Time grows as N³ and memory as N²: about a second for 3,000 rows of 40 values on one core with AVX-512.
+    Time grows as N³ and memory as N²: about a second for 3,000 rows of 40 values on one core with AVX-512, and 800 MB
+    for 7,900 rows.
     """
     rng = torch.Generator().manual_seed(seed)
     whole = _Part(x - x.mean(0), y, torch.ones(len(x), device=x.device) if weight is None else weight)
@@ -237,7 +238,7 @@ def _solve(part: _Part, metric: Tensor, step: _Step) -> RadialFit:
     z = part.x @ metric
     distances = _distances(z, z)
     length = step.length * _median(distances)
-    alpha = part.ridge(_units(distances, length), step.ridge)
+    alpha = part.ridge(distances.mul_(-1.0 / length).exp_(), step.ridge)  # in place: this is the largest of all
     return RadialFit(metric, z, length, alpha, part.mean(), part.y.new_empty(0))
 
 
