@@ -162,7 +162,7 @@ def table_answers(networks: Sequence[nn.Module]) -> Callable[[Tensor], Tensor] |
     """Return a faster way to the outputs of networks, (B, D) → (K, B, O); ``None`` where there is none.
 
     There is one for plain dense float32 networks on the processor whose first stage embeds numbers in bins or codes,
-    and which nothing else watches (hooks); radial networks may be among them.
+    and for radial ones, which nothing else watches (hooks); others of them may be dense.
 
     Parameters
     ----------
@@ -171,31 +171,31 @@ def table_answers(networks: Sequence[nn.Module]) -> Callable[[Tensor], Tensor] |
     """
     if any(plain.is_hooked(network) for network in networks):
         return None
-    stacks = [network if type(network) is RadialNetwork else dense_stack(network) for network in networks]
-    ways: list[Callable[[Tensor], Tensor]] = []
-    looked_up = False
-    for kind, group in groupby(stacks, key=_way_of_numbers):
-        own = list(group)
-        if kind is None:
-            return None
-        if kind[0] is RadialNetwork:
-            ways += [partial(_alone, RadialAnswers(one)) for one in own if isinstance(one, RadialNetwork)]
-            continue
-        dense = [one for one in own if isinstance(one, DenseStack)]
-        faster = _looked_up(dense)
-        looked_up = looked_up or faster is not None
-        ways.append(faster or partial(_in_turn, dense))
-    if not looked_up:
+    known = [network if type(network) is RadialNetwork else dense_stack(network) for network in networks]
+    stacks = [one for one in known if one is not None]
+    if len(stacks) < len(networks):
         return None
-    return ways[0] if len(ways) == 1 else lambda x: torch.cat([answer(x) for answer in ways])
+    kinds = [list(own) for _, own in groupby(stacks, key=_way_of_numbers)]
+    ways = [_faster(own) for own in kinds]
+    if all(way is None for way in ways):
+        return None
+    whole = [way or partial(_in_turn, own) for way, own in zip(ways, kinds, strict=True)]
+    return whole[0] if len(whole) == 1 else lambda x: torch.cat([answer(x) for answer in whole])
 
 
-def _way_of_numbers(stack: DenseStack | RadialNetwork | None) -> tuple[type, type] | None:
-    if stack is None:
+def _way_of_numbers(stack: DenseStack | RadialNetwork) -> tuple[type, type, type]:
+    taken = None if isinstance(stack, RadialNetwork) else stack.input
+    return type(stack), type(taken), type(getattr(taken, "numeric", None))
+
+
+def _faster(stacks: Sequence[DenseStack | RadialNetwork]) -> Callable[[Tensor], Tensor] | None:
+    radial = [one for one in stacks if isinstance(one, RadialNetwork)]
+    if not radial:
+        return _looked_up([one for one in stacks if isinstance(one, DenseStack)])
+    if not all(plain.is_plain(*(p.detach() for p in one.parameters())) for one in radial):
         return None
-    if isinstance(stack, RadialNetwork):
-        return RadialNetwork, RadialNetwork
-    return type(stack.input), type(getattr(stack.input, "numeric", None))
+    answers = [RadialAnswers(one) for one in radial]
+    return lambda x: torch.stack([answer(x) for answer in answers])
 
 
 def _looked_up(stacks: Sequence[DenseStack]) -> TableAnswers | None:
@@ -214,20 +214,18 @@ def _looked_up(stacks: Sequence[DenseStack]) -> TableAnswers | None:
 
 
 @torch.no_grad()
-def _in_turn(stacks: Sequence[DenseStack], x: Tensor) -> Tensor:
-    """Map rows (B, D) to the outputs of networks that look nothing up, (K, B, O)."""
+def _in_turn(stacks: Sequence[DenseStack | RadialNetwork], x: Tensor) -> Tensor:
+    """Map rows (B, D) to the outputs of networks that have no faster way, (K, B, O)."""
     outputs = []
     for stack in stacks:
+        if isinstance(stack, RadialNetwork):
+            outputs.append(stack(x))
+            continue
         h = x if stack.input is None else stack.input(x)
         for layer in stack.layers:
             h = layer.activation(layer.linear(h))
         outputs.append(h)
     return torch.stack(outputs)
-
-
-def _alone(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Map rows (B, D) to the outputs of one network, (1, B, O)."""
-    return answer(x).unsqueeze(0)
 
 
 def _stage(stack: DenseStack) -> TabularInput:
