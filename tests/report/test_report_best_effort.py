@@ -1,6 +1,7 @@
 """Effort best within a time budget: what is searched is fitted, a search that is done is not done again."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -54,7 +55,18 @@ def test_a_search_that_is_done_is_not_done_again(table, tmp_path, monkeypatch):
     assert again == first and same == record
     with pytest.raises(pytest.fail.Exception, match="searched again"):
         best_within(settings.replace(lr=0.01), tmp_path)  # other settings are another search
-    assert list(first.hidden) == record["settings"]["hidden"] and 1 <= first.members <= 8
+    assert list(first.hidden) == record["settings"]["hidden"] and first.members == "auto"
+
+
+def test_as_many_networks_as_there_is_time_for():
+    trials = (SimpleNamespace(state="complete", seconds=2.0), SimpleNamespace(state="pruned", seconds=9.0))
+    result = SimpleNamespace(best=0, trials=trials)
+    settings = FitSettings(data="t.csv", target="y", effort="best")
+    found = [best_effort._members(settings, result, left, 5000) for left in (1.0, 7.0, 20.0, 30.0)]
+    assert found == [1, 3, 8, "auto"]  # the time of nine networks, and of what joins them
+    assert best_effort._members(settings, result, 1e3, 60_000) == 8  # of which "auto" would train one
+    assert best_effort._members(settings.replace(network="linear"), result, 1e3, 5000) == 8
+    assert best_effort._members(settings.replace(members=3), result, 1e3, 5000) == 3
 
 
 def test_what_is_given_is_not_searched(table, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 from glia.core.errors import InputError
 from glia.core.files import write_json
 from glia.core.results import jsonable
-from glia.estimators.choices import MEMBERS
+from glia.estimators.choices import CLASS_MEMBERS, FOLDED_ROWS, MEMBERS, SMALL
 from glia.estimators.settings import FitSettings
 from glia.report.tune_run import described, problem_of, space_of
 from glia.tuning.default_space import first_choice
@@ -24,6 +24,8 @@ from glia.tuning.tune import search, seconds_of
 SHARE = 0.6
 """Of the budget, for the search; the fit of what it finds and its judging take the rest."""
 _TRIALS = 10_000  # the time ends the search
+_JOINING = 2
+"""Trials' time that a radial network's joining may take."""
 
 
 def best_within(
@@ -74,7 +76,7 @@ def best_within(
         raise error
     best = dict(result.best_settings) if result.best is not None else {}
     left = budget - (time.monotonic() - begun)
-    members = _members(settings, result, left) if problem.several else settings.members
+    members = _members(settings, result, left, len(split.train)) if problem.several else settings.members
     found = {
         "settings": best,
         "members": members,
@@ -87,7 +89,7 @@ def best_within(
     }
     record = dict(jsonable(found))
     write_json(known, record)
-    what = f"{members} networks" if problem.several else "a network"
+    what = "a network" if not problem.several else "several networks" if members == "auto" else f"{members} networks"
     say(f"fitting {what} with the best of {record['trials']} trials")
     return settings.replace(**best, members=members), record
 
@@ -107,11 +109,16 @@ def searched_choice(record: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     return {"settings": {"value": words, "why": f"the best of {record['trials']} trials{score}"}}
 
 
-def _members(settings: FitSettings, result: TuneResult, left: float) -> int | str:
-    """Return as many networks of the best settings as the time that is left is likely to do, at most eight."""
+def _members(settings: FitSettings, result: TuneResult, left: float, rows: int) -> int | str:
+    """Return as many networks of the best settings as the time that is left is likely to do, at most eight.
+
+    "auto" where there is time for all that this means: a fold for each, companions, and a radial network.
+    """
     if settings.members != "auto" or result.best is None:
         return settings.members
     whole = max((trial.seconds for trial in result.trials if trial.state == "complete"), default=math.nan)
     if not whole > 0:
         return 1
+    if settings.network == "auto" and SMALL <= rows <= FOLDED_ROWS and left / whole > CLASS_MEMBERS["best"] + _JOINING:
+        return "auto"
     return int(min(MEMBERS["best"], max(1, left / whole)))
