@@ -10,7 +10,6 @@ import glia
 from glia.core.errors import InputError
 from glia.core.layout import Feature, Layout
 from glia.nn import Radial, RadialNetwork, as_network, spec_from_dict
-from glia.nn.radial import RadialAnswers
 
 LAYOUT = Layout(
     (5,),
@@ -83,12 +82,18 @@ def test_rows_lie_where_their_columns_parts_add_up_to():
         torch.testing.assert_close(made.project(x), wide @ whole)
 
 
-def test_answers_in_parts_are_those_of_the_network():
+def test_answers_in_parts_are_those_with_gradients_and_hooks_see_all_of_them():
     torch.manual_seed(0)
     made = Radial(centres=2100, width=4).build(LAYOUT, 2).eval()  # more centres and rows than are taken at once
-    x = rows(300)
+    x, seen = rows(300), []
+    whole = made(x).detach()
     with torch.no_grad():
-        torch.testing.assert_close(RadialAnswers(made)(x), made(x), atol=1e-4, rtol=1e-4)
+        in_parts = made(x)
+        torch.testing.assert_close(in_parts, whole, atol=1e-5, rtol=1e-5)
+        handle = made.output.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        torch.testing.assert_close(made(x), whole)
+        handle.remove()
+    assert [tuple(one.shape) for one in seen] == [(300, 2100)] and seen[0].min() > 0 and seen[0].max() < 1
 
 
 def test_codes_out_of_range_are_taken_for_the_nearest():

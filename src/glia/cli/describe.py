@@ -100,7 +100,8 @@ def describe_model(path: str) -> tuple[dict[str, Any], str, list[Table]]:
 def _training_rows(fitted: Any) -> int:
     """Return how many prepared rows the file of a mean of networks holds."""
     networks = fitted.get("networks") if isinstance(fitted, dict) else None
-    radial = [one for one in networks or () if isinstance(one, dict) and one.get("family") == "radial"]
+    listed = networks if isinstance(networks, list) else []
+    radial = [one for one in listed if isinstance(one, dict) and one.get("family") == "radial"]
     return sum(count for one in radial if isinstance(count := one.get("centres"), int))
 
 

@@ -82,8 +82,6 @@ def add_radial_member(
     What it counts is what suits the unseen rows best: least squares for quantities, the least log loss for classes.
     A network in the mean counts what it did, times one minus that.
     """
-    if not bool(torch.isfinite(rows.x).all()):
-        return None
     outputs = unseen.shape[1]
     weight = None if rows.weight is None else rows.weight.cpu().numpy()
     truth = rows.y.cpu().numpy()
@@ -92,6 +90,8 @@ def add_radial_member(
     with seeded(seed, "radial"):  # weights that are drawn at random and replaced are no reason to move the caller's
         scaler = _scaled(Radial(1, 1).build(layout, outputs).to(rows.x.device), rows.x, layout)
         spread = scaler.spread_out(rows.x)
+        if not bool(torch.isfinite(spread).all()):  # such as missing values of a network that takes them as they are
+            return None
         found = fit_radial(spread, _shares(rows.y, outputs, task), rows.weight, folds, seed)
         spec = Radial(len(rows), found.metric.shape[1], task != "regression")
         own = spec.build(layout, outputs).to(rows.x.device)

@@ -22,7 +22,7 @@ from glia.nn.dense_stack import DenseStack, dense_stack
 from glia.nn.embeddings import CodeEmbedding, TabularInput
 from glia.nn.fast import plain
 from glia.nn.numeric_embeddings import BinPlace, PiecewiseLinear
-from glia.nn.radial import RadialAnswers, RadialNetwork
+from glia.nn.radial import RadialNetwork
 
 _MOST_CODES = 1 << 14
 """Rows of more codes take longer to make than looking them up saves."""
@@ -189,13 +189,12 @@ def _way_of_numbers(stack: DenseStack | RadialNetwork) -> tuple[type, type, type
 
 
 def _faster(stacks: Sequence[DenseStack | RadialNetwork]) -> Callable[[Tensor], Tensor] | None:
-    radial = [one for one in stacks if isinstance(one, RadialNetwork)]
-    if not radial:
-        return _looked_up([one for one in stacks if isinstance(one, DenseStack)])
-    if not all(plain.is_plain(*(p.detach() for p in one.parameters())) for one in radial):
-        return None
-    answers = [RadialAnswers(one) for one in radial]
-    return lambda x: torch.stack([answer(x) for answer in answers])
+    """Return a faster way to the outputs of networks of one kind; radial ones are their own, if the rest is plain."""
+    dense = [one for one in stacks if isinstance(one, DenseStack)]
+    if len(dense) == len(stacks):
+        return _looked_up(dense)
+    parameters = (p.detach() for one in stacks if isinstance(one, RadialNetwork) for p in one.parameters())
+    return partial(_in_turn, stacks) if plain.is_plain(*parameters) else None
 
 
 def _looked_up(stacks: Sequence[DenseStack]) -> TableAnswers | None:
