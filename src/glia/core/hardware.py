@@ -82,6 +82,11 @@ def processor_maker() -> str:
     return _said_of_processor("vendor_id")
 
 
+def processor_flags() -> str:
+    """Return the names of the processor's instruction sets in one line; empty where the system does not tell."""
+    return _said_of_processor("flags")
+
+
 def _said_of_processor(field: str) -> str:
     """Return a field of what Linux says of the processor; empty where there is none."""
     try:

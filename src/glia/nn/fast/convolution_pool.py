@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from glia.nn.fast.convolution import channels_last, convolution_backward
+from glia.nn.fast.first_convolution import convolve_first, suits_first
 from glia.nn.fast.plain import is_hooked, is_low
-from glia.nn.fast.pooling import BITS, first_wins, is_by_pairs, pairs
+from glia.nn.fast.pooling import back_to_pairs, is_by_pairs, largest_of_pairs
 
 
 def convolve_and_pool(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """Return ``max_pool2d(relu(layer(x)), 2)`` of float32 or bfloat16 in bfloat16, in channels-last memory."""
+    if suits_first(x, layer):
+        return convolve_first(x, layer)
     output: Tensor = _ConvolutionPool.apply(  # type: ignore[no-untyped-call]  # torch's own lacks types
         x, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups
     )
@@ -50,20 +53,16 @@ class _ConvolutionPool(torch.autograd.Function):
         low_bias = None if bias is None else bias.bfloat16()
         ctx.bias_sizes = None if bias is None else [len(bias)]
         outer = torch.ops.aten.convolution(x, kernel, low_bias, *ctx.settings)
-        rows = torch.maximum(*pairs(outer.permute(0, 2, 3, 1), 1))
-        found = torch.maximum(*pairs(rows, 2)).relu_()
-        ctx.save_for_backward(x, kernel, outer, rows, found)
+        found, *kept = largest_of_pairs(outer.permute(0, 2, 3, 1), rectify=True)
+        ctx.save_for_backward(x, kernel, *kept)
+        ctx.size = outer.shape[2:]
         return found.permute(0, 3, 1, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        x, kernel, outer, rows, found = ctx.saved_tensors
-        given = gradient.permute(0, 2, 3, 1).contiguous().view(BITS)
-        on = torch.gt(found.view(BITS), 0, out=torch.empty_like(given)).neg_()
-        inner = first_wins(rows.view(BITS), found.view(BITS), on.bitwise_and_(given), 2)
-        wide = first_wins(outer.permute(0, 2, 3, 1).view(BITS), rows.view(BITS), inner, 1)
-        d_outer = wide.view(torch.bfloat16).permute(0, 3, 1, 2)
+        x, kernel, *kept = ctx.saved_tensors
+        d_outer = back_to_pairs(gradient.permute(0, 2, 3, 1), tuple(kept), ctx.size).permute(0, 3, 1, 2)
         dx, dw, db = convolution_backward(d_outer, x, kernel, ctx)
         own, other = ctx.types
         low = None if dw is None else dw.to(other), None if db is None else db.to(other)

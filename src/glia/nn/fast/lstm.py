@@ -1,4 +1,4 @@
-"""``nn.LSTM`` in bfloat16 by oneDNN's layer, without what autocast adds around it."""
+"""``nn.LSTM`` in bfloat16: by a kernel of our own where it suits, else by oneDNN's layer without what autocast adds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from glia.nn.fast.dropout import dropout_noise
+from glia.nn.fast.lstm_bfloat16 import run_layer, suits_kernel
 from glia.nn.fast.plain import is_hooked, is_low
 
 _LSTM_MODE = 2
@@ -59,7 +60,10 @@ def _run(module: nn.LSTM, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         outputs = []
         for direction in range(2 if module.bidirectional else 1):
             weights = module.all_weights[layer * (2 if module.bidirectional else 1) + direction]
-            output, h, c = _Layer.apply(x, *weights, bool(direction))  # type: ignore[no-untyped-call]  # torch's own
+            if suits_kernel(module.hidden_size):
+                output, h, c = run_layer(x, *weights, reverse=bool(direction))
+            else:
+                output, h, c = _Layer.apply(x, *weights, bool(direction))  # type: ignore[no-untyped-call]  # torch's own
             outputs.append(output)
             hidden.append(h)
             cells.append(c)
