@@ -12,6 +12,7 @@ from glia.engine.mixing import Mixing
 from glia.engine.population_gradient import StackedAutograd, member_losses, weighted_targets
 from glia.engine.population_losses import closed_form, row_factors
 from glia.nn.population import StackedPopulation
+from glia.nn.population.compiled_pass import CompiledPass, suits_compiled
 from glia.nn.population.dense_pass import StackedDense, StackedPass, stacked_dense
 from glia.nn.population.linear import SplitRows, blended
 
@@ -44,7 +45,7 @@ class StackedFused(StackedAutograd):
         stage = [] if dense.input is None else list(dense.input.parameters())
         self._stage = [p for p in stage if p.requires_grad]
         self._held, self._places = held, self._where(held)
-        self._passes: dict[tuple[int, int, bool], StackedPass] = {}
+        self._passes: dict[tuple[int, int, bool], StackedPass | CompiledPass] = {}
 
     def __call__(self, x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """Replace all gradients; return the members' mean losses, (K,)."""
@@ -95,15 +96,14 @@ class StackedFused(StackedAutograd):
             gradient.copy_(torch.autograd.grad(means.sum(), rows)[0].mT)
         return means.detach()
 
-    def _pass(self, x: Tensor | SplitRows, rows: int) -> StackedPass:
+    def _pass(self, x: Tensor | SplitRows, rows: int) -> StackedPass | CompiledPass:
         shared = x.shared.shape[1] if isinstance(x, SplitRows) else x.shape[1] if x.ndim == 2 else 0
         key = rows, shared, self.network.training
         if key not in self._passes:
             if len(self._passes) >= _SIZES:
                 self._passes.clear()
-            self._passes[key] = StackedPass(
-                self.dense.layers, rows, shared, self._gradients, training=self.network.training
-            )
+            way = CompiledPass if suits_compiled(self.dense.layers, rows) else StackedPass
+            self._passes[key] = way(self.dense.layers, rows, shared, self._gradients, training=self.network.training)
         return self._passes[key]
 
     @staticmethod
