@@ -168,6 +168,15 @@ def test_first_convolution_leaves_large_windows_to_onednn(way):
     assert not suits_first(torch.randn(1, 1, 20, 20), nn.Conv2d(1, 8, 3, dilation=2))
 
 
+def test_first_convolution_leaves_to_torch_what_torch_refuses(way):
+    for x in (torch.randn(1, 3, 9, 9), torch.randn(1, 1, 2, 9), torch.randn(1, 1, 3, 3)):
+        layer = nn.Conv2d(1, 8, 3)
+        assert not suits_first(x, layer)
+        with low(), pytest.raises(RuntimeError):
+            convolve_and_pool(x, layer).sum()
+            F.max_pool2d(layer(x), 2)  # where ours would pool nothing at all
+
+
 @pytest.mark.parametrize("needs_x", [False, True])
 def test_convolution_within_autocast(needs_x):
     torch.manual_seed(0)

@@ -159,6 +159,15 @@ def test_a_member_that_is_no_number_shows_it_and_harms_no_other(activation):
     assert found[0][2].isnan().any() and any(part[2].isnan().any() for part in found[1:])
 
 
+def test_rows_of_another_kind_are_refused_before_memory_is_touched():
+    _, layers = population(6, (20,), 1, "relu")
+    work = CompiledPass(layers, 32, 6, {}, training=True)
+    for x in (torch.randn(32, 5), torch.randn(31, 6), torch.randn(32, 6).double(), rows_of(6, 4, 32)):
+        with pytest.raises(ValueError, match="rows must be float32 of the shapes"):
+            work.forward(x)
+    assert work.forward(torch.randn(32, 6)).shape == (5, 1, 32)
+
+
 def test_what_stays_with_torchs_operations(monkeypatch):
     _, layers = population(6, (20,), 1, "relu")
     assert suits_compiled(layers, 64) and not suits_compiled(layers, 65)

@@ -28,8 +28,17 @@ def convolve_first(x: Tensor, layer: nn.Conv2d) -> Tensor:
 
 def suits_first(x: Tensor, layer: nn.Conv2d) -> bool:
     """Return whether ``convolve_first`` does this layer on this machine; pooling is not looked at."""
-    if x.requires_grad or layer.groups != 1 or set(layer.dilation) != {1}:
-        return False
+    if (
+        isinstance(layer.padding, str)
+        or x.requires_grad
+        or layer.groups != 1
+        or set(layer.dilation) != {1}
+        or x.shape[1] != layer.in_channels
+    ):
+        return False  # the last is for torch to refuse
+    window = zip(x.shape[2:], layer.padding, layer.kernel_size, layer.stride, strict=True)
+    if any(size + 2 * pad < kernel + stride for size, pad, kernel, stride in window):
+        return False  # nothing to pool
     return layer.weight[0].numel() <= _TAPS and bool(_kernels())
 
 

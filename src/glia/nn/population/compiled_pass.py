@@ -16,7 +16,7 @@ from glia.nn.population.dense_pass import StackedLayer
 from glia.nn.population.linear import SplitRows
 
 _ACTIVATIONS: dict[type[nn.Module], int] = {nn.Identity: 0, nn.ReLU: 1, nn.SiLU: 2}
-_VECTOR = 16
+_TYPE, _VECTOR = torch.float32, 16
 _WIDEST = 800
 """Most inputs or outputs of a layer: with 1024 oneDNN, which divides products to fit the caches, was 5 % faster."""
 
@@ -71,6 +71,7 @@ class CompiledPass:
             self.output, self.output_gradient = h, d
         own = linears[0].in_features - shared
         self._size = members, rows, shared, own, len(layers)
+        self._expected = (rows, shared) if shared else None, (members, rows, own) if own else None
         self._threads = min(torch.get_num_threads(), members)
         widest = max([own, *(-linear.in_features // _VECTOR * -_VECTOR for linear in linears[1:])])
         self._scratch = like.new_empty(shared * rows + self._threads * rows * widest)
@@ -81,7 +82,11 @@ class CompiledPass:
         """Write the outputs, (K, O, B); see ``StackedPass``."""
         if self._draws:
             self._seed.random_(torch.iinfo(torch.int64).min, None)
-        self._call("dense_forward", self._seed, *_parts(x), self._scratch)
+        parts = _parts(x)
+        if tuple(map(_shape_of, parts)) != self._expected or any(p is not None and p.dtype != _TYPE for p in parts):
+            got = [None if p is None else f"{p.dtype} {tuple(p.shape)}" for p in parts]  # the kernel would not notice
+            raise ValueError(f"rows must be float32 of the shapes {self._expected}, got {got}")
+        self._call("dense_forward", self._seed, *parts, self._scratch)
         return self.output
 
     def backward(self, x: Tensor | SplitRows, *, input_gradient: bool = False) -> Tensor | None:
@@ -105,7 +110,7 @@ def suits_compiled(layers: Sequence[StackedLayer], rows: int) -> bool:
         rows % _VECTOR == 0
         and linears[0].members >= torch.get_num_threads()
         and linears[0].weight.device.type == "cpu"
-        and linears[0].weight.dtype is torch.float32
+        and linears[0].weight.dtype is _TYPE
         and all(type(layer.activation) in _ACTIVATIONS for layer in layers)
         and all(max(linear.out_features, linear.in_features) <= _WIDEST for linear in linears)
         and bool(_kernels())
@@ -125,3 +130,7 @@ def _parts(x: Tensor | SplitRows) -> tuple[Tensor | None, Tensor | None]:
     if isinstance(x, SplitRows):
         return x.shared.contiguous(), x.own.contiguous()
     return (x.contiguous(), None) if x.ndim == 2 else (None, x.contiguous())
+
+
+def _shape_of(x: Tensor | None) -> tuple[int, ...] | None:
+    return None if x is None else tuple(x.shape)
