@@ -142,12 +142,16 @@ def main() -> None:
                 found.append(run(how, path, given.compare, given.network, given.epochs, given.memory))
                 one = found[-1]
                 print(f"  {how:<6} {one['rows_per_second']:>10,.0f} rows/s, peak {one['peak_mb']:.0f} MB, "
-                      f"{one['processor_seconds']:.0f} s of processor, AUC {one['auc']:.4f}")  # fmt: skip
+                      f"{one['seconds']:.1f} s in all, {one['processor_seconds']:.0f} s of processor, "
+                      f"AUC {one['auc']:.4f}")  # fmt: skip
         if given.compare:
             best = {how: max(one["rows_per_second"] for one in found) for how, found in rounds.items()}
             middle = {how: statistics.median(one["rows_per_second"] for one in found) for how, found in rounds.items()}
             ratios = [speed["disk"] / speed["memory"] for speed in (best, middle)]
-            print(f"disk / memory: {ratios[0]:.2f} (best), {ratios[1]:.2f} (median)")
+            print(f"disk / memory, training: {ratios[0]:.2f} (best), {ratios[1]:.2f} (median)")
+            whole = {how: statistics.median(one["seconds"] for one in found) for how, found in rounds.items()}
+            print(f"disk / memory, rows per second from the file to the fitted network: "
+                  f"{whole['memory'] / whole['disk']:.2f} (median)")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch.nn.modules import module as common
 from glia.engine.gradients import Autograd, RowLoss, autocast
 from glia.engine.loss_gradients import LossGradient, loss_gradient
 from glia.nn.dense_pass_bfloat16 import BFloat16Pass, suits_bfloat16
+from glia.nn.dense_pass_compiled import CompiledDensePass, suits_compiled_pass
 from glia.nn.dense_stack import DensePass, DenseStack, dense_stack, first_trained_column, is_watched
 
 _SIZES = 8
@@ -51,11 +52,14 @@ def _is_quiet() -> bool:
     return not (watched or torch.is_autocast_enabled("cpu") or torch.is_anomaly_enabled())
 
 
+_Pass = DensePass | CompiledDensePass | BFloat16Pass
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """Everything for batches of one size."""
 
-    layers: DensePass | BFloat16Pass
+    layers: _Pass
     score: LossGradient | None
 
 
@@ -144,7 +148,7 @@ class FusedGradient:
         with torch._C._InferenceMode(True):
             return loss, layers.backward(x)
 
-    def _by_autograd(self, layers: DensePass | BFloat16Pass, y: Tensor, weight: Tensor | None) -> Tensor:
+    def _by_autograd(self, layers: _Pass, y: Tensor, weight: Tensor | None) -> Tensor:
         """Differentiate the loss alone."""
         with torch.enable_grad():
             output = layers.output.detach().clone().requires_grad_()  # a user's loss may keep it
@@ -162,11 +166,15 @@ class FusedGradient:
             self._sizes.clear()
         stage = self.stack.input
         column = None if stage is None else first_trained_column(stage)
-        kind = BFloat16Pass if self.bfloat16 else DensePass
-        layers = kind(self.stack.layers, key[0], self._gradients, training=key[2], input_gradient=column)
+        layers = self._kind(key[0])(self.stack.layers, key[0], self._gradients, training=key[2], input_gradient=column)
         score = loss_gradient(self.loss, layers.output, layers.output_gradient, y)
         self._sizes[key] = _Prepared(layers, score)
         return self._sizes[key]
+
+    def _kind(self, rows: int) -> type[_Pass]:
+        if self.bfloat16:
+            return BFloat16Pass
+        return CompiledDensePass if suits_compiled_pass(self.stack.layers, rows) else DensePass
 
     def _look(self) -> list[Any]:
         """Return what must stay for the calls that were bound to be right."""

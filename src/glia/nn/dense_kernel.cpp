@@ -1,5 +1,6 @@
-// Forward and backward pass of K stacks of dense layers: each member from end to end on one thread, in its caches.
+// Forward and backward pass of K stacks of dense layers, each from end to end on one thread, in its caches.
 //
+// Members are shared out among the threads; where there are fewer members than threads, rows of a member are as well.
 // All values lie as (K, features, B), rows side by side, so that products take 16 rows at once; B is a multiple of 16.
 // Activations, their slopes and dropout are done to the tile of a product that was just computed.
 
@@ -156,10 +157,11 @@ inline std::uint64_t mixed(std::uint64_t& state) {  // splitmix64
 // Eight generators xoroshiro128+ side by side: 16 words of 32 bits at a time.
 struct Random {
   __m512i a, b;
-  Random(std::uint64_t seed, std::uint64_t member, std::uint64_t layer) {
+  Random(std::uint64_t seed, std::uint64_t member, std::uint64_t place) {
     alignas(64) std::uint64_t words[2 * 8];
     std::uint64_t state = seed;
-    state = mixed(state) ^ (member << 32 | layer);
+    state = mixed(state) ^ member;
+    state = mixed(state) ^ place;
     for (auto& word : words) word = mixed(state);
     a = _mm512_load_si512(words);
     b = _mm512_load_si512(words + 8);
@@ -175,7 +177,7 @@ struct Random {
 
 enum Activation : i64 { IDENTITY, RELU, SILU };
 
-// As ``compiled_pass.py`` writes it: a layer of all members. Of `h` and `slope` the member's rows are (outputs, B).
+// As ``dense_kernel.py`` writes it: a layer of all members. Of `h` and `slope` the member's rows are (outputs, B).
 struct Layer {
   i64 inputs, outputs, activation;
   const float *weight, *bias;
@@ -192,38 +194,66 @@ struct Layer {
   }
 };
 
-void forward(const Layer& layer, i64 number, i64 member, i64 B, std::uint64_t seed, const Factors* factors, int parts) {
-  const i64 start = member * layer.outputs * B;
+// Rows of a batch come in slices of WIDE; each has random numbers of its own, whichever thread computes it.
+struct Task {
+  i64 member, start, end;
+  // Task `number` of all: as many parts of each of K members as there are threads for it.
+  Task(i64 number, i64 K, i64 B, i64 parts) : member(number / parts) {
+    const i64 slices = (B + WIDE - 1) / WIDE, part = number % parts;
+    start = slices * part / parts * WIDE;
+    end = std::min(B, slices * (part + 1) / parts * WIDE);
+  }
+};
+
+void forward(const Layer& layer, i64 number, const Task& task, i64 B, std::uint64_t seed, const Factors* factors,
+             int parts) {
+  const i64 member = task.member, place = member * layer.outputs * B;
   const float* bias = layer.bias ? layer.bias + member * layer.outputs : nullptr;
-  Random random(seed, member, number);
   const __m512i bound = _mm512_set1_epi32(layer.dropped ? (int)layer.dropped[member] : 0);
   const __m512 scale = _mm512_set1_ps(layer.dropped ? layer.scale[member] : 1.0f), one = _mm512_set1_ps(1.0f);
-  product(layer.outputs, B, factors, parts, [&](i64 row, i64 column, __mmask16, __m512 sum) {
-    const i64 at = start + row * B + column;
-    __m512 h = bias ? _mm512_add_ps(sum, _mm512_set1_ps(bias[row])) : sum, slope = one;
-    if (layer.activation == RELU) h = _mm512_max_ps(_mm512_setzero_ps(), h);  // the second if that is no number
-    if (layer.activation == SILU) {
-      const __m512 share = sigmoid(h);
-      h = _mm512_mul_ps(h, share);
-      slope = _mm512_fmadd_ps(h, _mm512_sub_ps(one, share), share);
-    }
-    if (layer.dropped) {
-      const __mmask16 kept = _mm512_cmpge_epu32_mask(random.next(), bound);
-      h = _mm512_maskz_mul_ps(kept, h, scale);
-      slope = _mm512_maskz_mul_ps(kept, slope, scale);
-    }
-    _mm512_storeu_ps(layer.h + at, h);
-    if (layer.keeps_slope()) _mm512_storeu_ps(layer.slope + at, slope);
-  });
+  for (i64 slice = task.start; slice < task.end; slice += WIDE) {
+    Random random(seed, member, number << 32 | slice);
+    Factors here[2];
+    for (int part = 0; part < parts; ++part) here[part] = factors[part], here[part].right += slice;
+    product(layer.outputs, std::min<i64>(WIDE, task.end - slice), here, parts,
+            [&](i64 row, i64 column, __mmask16, __m512 sum) {
+      const i64 at = place + row * B + slice + column;
+      __m512 h = bias ? _mm512_add_ps(sum, _mm512_set1_ps(bias[row])) : sum, slope = one;
+      if (layer.activation == RELU) h = _mm512_max_ps(_mm512_setzero_ps(), h);  // the second if that is no number
+      if (layer.activation == SILU) {
+        const __m512 share = sigmoid(h);
+        h = _mm512_mul_ps(h, share);
+        slope = _mm512_fmadd_ps(h, _mm512_sub_ps(one, share), share);
+      }
+      if (layer.dropped) {
+        const __mmask16 kept = _mm512_cmpge_epu32_mask(random.next(), bound);
+        h = _mm512_maskz_mul_ps(kept, h, scale);
+        slope = _mm512_maskz_mul_ps(kept, slope, scale);
+      }
+      _mm512_storeu_ps(layer.h + at, h);
+      if (layer.keeps_slope()) _mm512_storeu_ps(layer.slope + at, slope);
+    });
+  }
 }
 
 inline i64 padded(i64 count) { return (count + LANES - 1) / LANES * LANES; }
+
+// How many parts the rows of each member come in.
+inline i64 parts_of(i64 K, i64 B, int threads) {
+  return std::max<i64>(1, std::min<i64>((threads + K - 1) / K, (B + WIDE - 1) / WIDE));
+}
+
+// The gradients of a layer's weights and biases that a task writes: those of its member, or of its part of the rows.
+struct Gradients {
+  float *weight, *bias;
+};
 
 }  // namespace
 
 // x (B, S) for all members or null, own (K, B, E) or null; `scratch` holds S · B numbers, then E · B for each thread.
 extern "C" void dense_forward(i64 K, i64 B, i64 S, i64 E, i64 count, int threads, const Layer* layers, const i64* seed,
                               const float* x, const float* own, float* scratch) {
+  const i64 parts = parts_of(K, B, threads), tasks = K * parts;
 #pragma omp parallel num_threads(threads)
   {
 #pragma omp for
@@ -232,86 +262,133 @@ extern "C" void dense_forward(i64 K, i64 B, i64 S, i64 E, i64 count, int threads
 #pragma omp for schedule(static)
     for (i64 thread = 0; thread < threads; ++thread) {
       float* turned = scratch + S * B + thread * E * B;
-      for (i64 member = K * thread / threads; member < K * (thread + 1) / threads; ++member) {
+      for (i64 number = tasks * thread / threads; number < tasks * (thread + 1) / threads; ++number) {
+        const Task task(number, K, B, parts);
         for (i64 i = 0; i < count; ++i) {
           const Layer& layer = layers[i];
-          const float* weight = layer.weight + member * layer.outputs * layer.inputs;
-          if (i) {
-            const Factors factors{weight, layer.inputs, 1, layers[i - 1].h + member * layer.inputs * B, B, layer.inputs};
-            forward(layer, i, member, B, (std::uint64_t)*seed, &factors, 1);
-            continue;
-          }
+          const float* weight = layer.weight + task.member * layer.outputs * layer.inputs;
           Factors factors[2];
-          int parts = 0;
-          if (S) factors[parts++] = {weight, layer.inputs, 1, scratch, B, S};
-          if (E) {
-            transpose(own + member * B * E, B, E, E, turned, B);
-            factors[parts++] = {weight + S, layer.inputs, 1, turned, B, E};
+          int given = 0;
+          if (i) {
+            const float* below = layers[i - 1].h + task.member * layer.inputs * B;
+            factors[given++] = {weight, layer.inputs, 1, below, B, layer.inputs};
+          } else {
+            if (S) factors[given++] = {weight, layer.inputs, 1, scratch, B, S};
+            if (E) {
+              transpose(own + (task.member * B + task.start) * E, task.end - task.start, E, E, turned + task.start, B);
+              factors[given++] = {weight + S, layer.inputs, 1, turned, B, E};
+            }
           }
-          forward(layer, i, member, B, (std::uint64_t)*seed, factors, parts);
+          forward(layer, i, task, B, (std::uint64_t)*seed, factors, given);
         }
       }
     }
   }
 }
 
-// The last layer's `d` holds the gradient of its outputs. `scratch` holds B · (most inputs, padded) for each thread.
+// The last layer's `d` holds the gradient of its outputs. `scratch` holds B · (most inputs, padded) for each thread, and
+// where members' rows come in parts the gradients of each part: of every layer its weights, then its biases.
 extern "C" void dense_backward(i64 K, i64 B, i64 S, i64 E, i64 count, int threads, const Layer* layers, const float* x,
                                const float* own, float* d_own, float* scratch) {
-  i64 most = 0;
-  for (i64 i = 1; i < count; ++i) most = std::max(most, padded(layers[i].inputs));
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (i64 thread = 0; thread < threads; ++thread) {
-    float* turned = scratch + thread * most * B;
-    for (i64 member = K * thread / threads; member < K * (thread + 1) / threads; ++member) {
-      for (i64 i = count - 1; i >= 0; --i) {
-        const Layer& layer = layers[i];
-        const i64 inputs = layer.inputs, outputs = layer.outputs;
-        const float* weight = layer.weight + member * outputs * inputs;
-        float *d = layer.d + member * outputs * B, *d_weight = nullptr;
-        if (layer.d_weight) d_weight = layer.d_weight + member * outputs * inputs;
-        if (i == count - 1 && (layer.activation != IDENTITY || layer.dropped))
-          for (i64 j = 0; j < outputs * B; j += LANES)
-            _mm512_storeu_ps(d + j, _mm512_mul_ps(_mm512_loadu_ps(d + j),
-                                                  layer.slope_at(member, member * outputs * B + j)));
-        if (layer.d_bias)
+  const i64 parts = parts_of(K, B, threads), tasks = K * parts;
+  i64 most = 0, each = 0;
+  for (i64 i = 0; i < count; ++i) {
+    if (i) most = std::max(most, padded(layers[i].inputs));
+    each += (layers[i].inputs + 1) * layers[i].outputs;
+  }
+  float* sums = scratch + threads * most * B;
+  // `done` counts the numbers of the layers below this one.
+  const auto gradients = [&](const Layer& layer, i64 number, i64 done) -> Gradients {
+    const i64 size = layer.inputs * layer.outputs, member = number / parts;
+    if (parts > 1) {
+      float* at = sums + number * each + done;
+      return {layer.d_weight ? at : nullptr, layer.d_bias ? at + size : nullptr};
+    }
+    return {layer.d_weight ? layer.d_weight + member * size : nullptr,
+            layer.d_bias ? layer.d_bias + member * layer.outputs : nullptr};
+  };
+  const auto keep = [](float* to, i64 apart) {
+    return [=](i64 row, i64 column, __mmask16 lanes, __m512 sum) {
+      _mm512_mask_storeu_ps(to + row * apart + column, lanes, sum);
+    };
+  };
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (i64 thread = 0; thread < threads; ++thread) {
+      float* turned = scratch + thread * most * B;
+      for (i64 number = tasks * thread / threads; number < tasks * (thread + 1) / threads; ++number) {
+        const Task task(number, K, B, parts);
+        const i64 member = task.member, start = task.start, rows = task.end - task.start;
+        i64 done = each;
+        for (i64 i = count - 1; i >= 0; --i) {
+          const Layer& layer = layers[i];
+          const i64 inputs = layer.inputs, outputs = layer.outputs;
+          done -= (inputs + 1) * outputs;
+          const float* weight = layer.weight + member * outputs * inputs;
+          float* d = layer.d + member * outputs * B + start;  // (outputs, rows), B apart
+          const Gradients to = gradients(layer, number, done);
           for (i64 row = 0; row < outputs; ++row) {
             __m512 sum = _mm512_setzero_ps();
-            for (i64 b = 0; b < B; b += LANES) sum = _mm512_add_ps(sum, _mm512_loadu_ps(d + row * B + b));
-            layer.d_bias[member * outputs + row] = _mm512_reduce_add_ps(sum);
+            for (i64 b = row * B; b < row * B + rows; b += LANES) {
+              if (i == count - 1 && (layer.activation != IDENTITY || layer.dropped))
+                _mm512_storeu_ps(d + b, _mm512_mul_ps(_mm512_loadu_ps(d + b),
+                                                      layer.slope_at(member, member * outputs * B + start + b)));
+              sum = _mm512_add_ps(sum, _mm512_loadu_ps(d + b));
+            }
+            if (to.bias) to.bias[row] = _mm512_reduce_add_ps(sum);
           }
-        const auto keep = [&](float* to, i64 apart) {
-          return [=](i64 row, i64 column, __mmask16 lanes, __m512 sum) {
-            _mm512_mask_storeu_ps(to + row * apart + column, lanes, sum);
-          };
-        };
-        if (i) {
-          const Layer& below = layers[i - 1];
-          const i64 start = member * inputs * B, wide = padded(inputs);
-          if (d_weight) {
-            transpose(below.h + start, inputs, B, B, turned, wide);
-            const Factors factors{d, B, 1, turned, wide, B};
-            product(outputs, inputs, &factors, 1, keep(d_weight, inputs));
+          if (i) {
+            const Layer& below = layers[i - 1];
+            const i64 place = member * inputs * B + start, wide = padded(inputs);
+            if (to.weight) {
+              transpose(below.h + place, inputs, rows, B, turned, wide);
+              const Factors factors{d, B, 1, turned, wide, rows};
+              product(outputs, inputs, &factors, 1, keep(to.weight, inputs));
+            }
+            const Factors factors{weight, 1, inputs, d, B, outputs};
+            product(inputs, rows, &factors, 1, [&](i64 row, i64 column, __mmask16, __m512 sum) {
+              const i64 at = place + row * B + column;
+              _mm512_storeu_ps(below.d + at, _mm512_mul_ps(sum, below.slope_at(member, at)));
+            });
+            continue;
           }
-          const Factors factors{weight, 1, inputs, d, B, outputs};
-          product(inputs, B, &factors, 1, [&](i64 row, i64 column, __mmask16, __m512 sum) {
-            const i64 at = start + row * B + column;
-            _mm512_storeu_ps(below.d + at, _mm512_mul_ps(sum, below.slope_at(member, at)));
-          });
-          continue;
+          if (to.weight && S) {
+            const Factors factors{d, B, 1, x + start * S, S, rows};
+            product(outputs, S, &factors, 1, keep(to.weight, inputs));
+          }
+          if (to.weight && E) {
+            const Factors factors{d, B, 1, own + (member * B + start) * E, E, rows};
+            product(outputs, E, &factors, 1, keep(to.weight + S, inputs));
+          }
+          if (d_own && E) {
+            const Factors factors{d, 1, B, weight + S, inputs, outputs};
+            product(rows, E, &factors, 1, keep(d_own + (member * B + start) * E, E));
+          }
         }
-        if (d_weight && S) {
-          const Factors factors{d, B, 1, x, S, B};
-          product(outputs, S, &factors, 1, keep(d_weight, inputs));
+      }
+    }
+    if (parts > 1) {
+      const auto add_up = [&](const float* from, float* to, i64 size) {
+#pragma omp for nowait
+        for (i64 j = 0; j < size; j += LANES) {
+          const __mmask16 lanes = first(size - j);
+          __m512 sum = _mm512_maskz_loadu_ps(lanes, from + j);
+          for (i64 part = 1; part < parts; ++part)
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, from + part * each + j));
+          _mm512_mask_storeu_ps(to + j, lanes, sum);
         }
-        if (d_weight && E) {
-          const Factors factors{d, B, 1, own + member * B * E, E, B};
-          product(outputs, E, &factors, 1, keep(d_weight + S, inputs));
+      };
+      i64 done = 0;
+      for (i64 i = 0; i < count; ++i) {
+        const Layer& layer = layers[i];
+        const i64 size = layer.inputs * layer.outputs;
+        for (i64 member = 0; member < K; ++member) {
+          const float* from = sums + member * parts * each + done;
+          if (layer.d_weight) add_up(from, layer.d_weight + member * size, size);
+          if (layer.d_bias) add_up(from + size, layer.d_bias + member * layer.outputs, layer.outputs);
         }
-        if (d_own && E) {
-          const Factors factors{d, 1, B, weight + S, inputs, outputs};
-          product(B, E, &factors, 1, keep(d_own + member * B * E, E));
-        }
+        done += size + layer.outputs;
       }
     }
   }
