@@ -30,6 +30,7 @@ from glia.engine.progress import Progress
 from glia.engine.rows import Rows
 from glia.engine.schedules import as_schedule
 from glia.engine.sources import Source
+from glia.engine.stream_source import StreamSource
 from glia.engine.unfreezing import unfreezing_of
 from glia.estimators.choices import Choices
 from glia.nn import as_network, count_parameters
@@ -130,7 +131,7 @@ def train_network(
         random_state=seed,
     )
     with (
-        suited_to(work, helpers=getattr(learned.train, "helpers", 0)),
+        suited_to(work, helpers=_helpers(learned.train, work / choices.batch_size)),
         teamed(trainer, learned.train, learned.valid) as parts,
     ):
         history = trainer.fit(*parts)
@@ -142,6 +143,10 @@ def train_network(
     if said := trouble(trainer.events):
         warnings.warn(f"training went on after trouble: {said}", stacklevel=4)
     return history, trainer, stopping
+
+
+def _helpers(train: Any, flops_per_row: float) -> int:
+    return train.helpers(flops_per_row) if isinstance(train, StreamSource) else 0
 
 
 def step_flops(network: nn.Module, train: Any, batch_size: int) -> float:
