@@ -15,7 +15,7 @@ from glia.core.compiled import Kernel, kernels
 from glia.core.hardware import processor_maker
 
 _ACTIVATIONS: dict[type[nn.Module], int] = {nn.Identity: 0, nn.ReLU: 1, nn.SiLU: 2}
-_TYPE, _VECTOR = torch.float32, 16
+_TYPE, _VECTOR, _SLICE = torch.float32, 16, 64
 _WIDEST = 800
 """Most inputs or outputs of a layer: with 1024 oneDNN, which divides products to fit the caches, was 5 % faster."""
 
@@ -91,10 +91,10 @@ class DenseKernel:
             self._held += [part for part in parts if part is not None]
             self.output, self.output_gradient = h, d
         self._expected = (rows, shared) if shared else None, (members, rows, own) if own else None
-        self._size = members, rows, shared, own, len(layers), torch.get_num_threads()
+        threads = min(torch.get_num_threads(), members * -(rows // -_SLICE))
+        self._size = members, rows, shared, own, len(layers), threads
         widest = max([own, *(-layer.weight.shape[2] // _VECTOR * -_VECTOR for layer in layers[1:])])
         numbers = sum(layer.weight[0].numel() + layer.weight.shape[1] for layer in layers)
-        threads = torch.get_num_threads()
         partial = (threads + members) * numbers if threads > members else 0
         self._scratch = like.new_empty(shared * rows + threads * rows * widest + partial)
         self._seed = torch.zeros(1, dtype=torch.int64)
