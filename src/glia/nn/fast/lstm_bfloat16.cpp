@@ -85,18 +85,21 @@ inline u16 low(float x) {
   return (u16)_mm_extract_epi16((__m128i)_mm_cvtneps_pbh(_mm_set_ss(x)), 0);
 }
 
-// Rows of ROWS at once: forward.
+// The gates of ROWS rows and 16 units, and the states that follow from them.
 template <int ROWS>
 void gates_of(const Layer& layer, const u16* x, const u16* state, const u16* packed, const float* bias, u16* gates,
               const float* before, float* cell, u16* output, std::size_t unit) {
   const std::size_t H = layer.units, pairs_in = layer.inputs / 2, pairs_state = H / 2;
-  __m512 sum[ROWS][4];
+  __m512 sum[ROWS][4];  // loops over it are unrolled by order: it must not lie in memory
+#pragma GCC unroll 4
   for (int v = 0; v < 4; ++v) {
     const __m512 b = _mm512_loadu_ps(bias + v * H + unit);
+#pragma GCC unroll 6
     for (int r = 0; r < ROWS; ++r) sum[r][v] = b;
   }
   multiply<ROWS, 4>(sum, x, layer.inputs, packed, pairs_in);
   if (state) multiply<ROWS, 4>(sum, state, H, packed + pairs_in * 4 * 32, pairs_state);
+#pragma GCC unroll 6
   for (int r = 0; r < ROWS; ++r) {
     const __m512 i = sigmoid(sum[r][0]), f = sigmoid(sum[r][1]), g = hyperbolic(sum[r][2]), o = sigmoid(sum[r][3]);
     const __m512 kept = before ? _mm512_mul_ps(f, _mm512_loadu_ps(before + r * H + unit)) : _mm512_setzero_ps();
@@ -118,10 +121,14 @@ const GatesOf GATES_OF[] = {gates_of<1>, gates_of<2>, gates_of<3>, gates_of<4>, 
 template <int ROWS, int VECTORS>
 void state_gradient(const u16* gates, const u16* packed, float* found, std::size_t H) {
   __m512 sum[ROWS][VECTORS];
+#pragma GCC unroll 6
   for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) sum[r][v] = _mm512_setzero_ps();
   multiply<ROWS, VECTORS>(sum, gates, 4 * H, packed, 2 * H);
+#pragma GCC unroll 6
   for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) _mm512_storeu_ps(found + r * H + v * LANES, sum[r][v]);
 }
 
