@@ -90,6 +90,17 @@ def test_a_value_that_is_no_number_is_seen(nan, rectify, way):
     assert pooling.largest_of_pairs(x, rectify=rectify)[0].isnan().all()
 
 
+def test_maxima_do_not_depend_on_how_x_lies_in_memory(way):
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 40, 4).to(torch.bfloat16).transpose(2, 3)
+    gradient = torch.randn(2, 3, 2, 40).to(torch.bfloat16)
+    results = []
+    for own in (x, x.contiguous()):
+        found, *kept = pooling.largest_of_pairs(own, rectify=True)
+        results.append((found, pooling.back_to_pairs(gradient, tuple(kept), torch.Size((6, 4)))))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True)) and results[0][1].any()
+
+
 def test_maxima_through_relu(way):
     torch.manual_seed(0)
     x = torch.randn(3, 5, 7, 41).to(torch.bfloat16)

@@ -40,7 +40,7 @@ class CompiledDensePass:
         self._copies = self._output.shape[1] > 1
         self.output, self.output_gradient = self._output, self._output_gradient
         if self._copies:
-            self.output, self.output_gradient = (torch.empty(each.shape) for each in (self.output, self.output))
+            self.output, self.output_gradient = torch.empty(self._output.shape), torch.empty(self._output.shape)
         self._column = input_gradient
         self._input_gradient = None if input_gradient is None else torch.empty(1, rows, inputs)
 

@@ -64,7 +64,7 @@ def largest_of_pairs(x: Tensor, *, rectify: bool = False) -> tuple[Tensor, ...]:
 
     Parameters
     ----------
-    x : Tensor of bfloat16, shape (B, H, W, C), contiguous
+    x : Tensor of bfloat16, shape (B, H, W, C)
     rectify : bool
         Whether the maxima go through ReLU.
 
@@ -81,6 +81,7 @@ def largest_of_pairs(x: Tensor, *, rectify: bool = False) -> tuple[Tensor, ...]:
             return found, x, rows, found
         found.relu_()
         return found, x, rows, found, torch.gt(found, 0)
+    x = x.contiguous()  # the kernel takes it for granted
     found = x.new_empty(batch, height // 2, width // 2, channels)
     places = torch.empty_like(found, dtype=torch.uint8)
     _kernels()["pool_forward"](*x.shape, rectify, torch.get_num_threads(), x, found, places)
